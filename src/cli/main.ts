@@ -1,0 +1,77 @@
+// The command line: finds the subcommand, loads only its file (an import costs start-up time, and the CLI starts once a
+// build), and hands it what follows. Flags before the subcommand become the SHOAL_ variables that they stand for.
+import { fileURLToPath } from 'node:url';
+
+export type Invocation = {
+  readonly name: string;
+  readonly args: readonly string[];
+  /** The environment with the flags before the subcommand worked in. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly mainScript: string;
+};
+
+type Subcommand = { readonly summary: string; readonly load: () => Promise<(invocation: Invocation) => Promise<void>> };
+
+const subcommands: Readonly<Record<string, Subcommand>> = {
+  daemon: { summary: 'the client daemon, in the foreground', load: async () => (await import('./daemon.ts')).daemonCommand },
+  make: { summary: 'make, through the farm: shoal make -j40', load: async () => (await import('./run.ts')).runCommand },
+  run: { summary: 'any build, through the farm: shoal run -- ninja', load: async () => (await import('./run.ts')).runCommand },
+  status: { summary: 'hosts, slots, jobs in flight, totals [--json]', load: async () => (await import('./status.ts')).statusCommand },
+  stop: { summary: 'end the client daemon; returns when nothing is left', load: async () => (await import('./stop.ts')).stopCommand },
+  worker: { summary: 'compile for others on this box', load: async () => (await import('./worker.ts')).workerCommand },
+};
+
+const flags: Readonly<Record<string, { readonly variable: string; readonly takesValue: boolean }>> = {
+  '--hosts': { variable: 'SHOAL_HOSTS', takesValue: true },
+  '--strict': { variable: 'SHOAL_STRICT', takesValue: false },
+  '--summary': { variable: 'SHOAL_SUMMARY', takesValue: true },
+};
+
+export function helpText(): string {
+  const rows = Object.entries(subcommands).map(([name, { summary }]) => `  shoal ${name.padEnd(8)} ${summary}`);
+  const head = ['shoal: a compile farm for several Linux boxes', '', ...rows, '  shoal gcc …    one compile through the farm'];
+  const tail = ['', 'before the subcommand: --hosts "BOX:PORT/SLOTS …", --strict, --summary FILE'];
+  return `${[...head, ...tail].join('\n')}\n`;
+}
+
+type Parsed =
+  | { readonly kind: 'run'; readonly invocation: Invocation }
+  | { readonly kind: 'text'; readonly text: string; readonly status: number };
+
+export function parseCommandLine(argv: readonly string[], env: Invocation['env'], mainScript: string): Parsed {
+  const changed: Record<string, string | undefined> = { ...env };
+  for (let at = 0; at < argv.length; at += 1) {
+    const word = argv[at] ?? '';
+    if (word === '--help' || word === '-h' || word === 'help') return { kind: 'text', text: helpText(), status: 0 };
+    if (word === '--version' || word === 'version') return { kind: 'text', text: 'shoal 0.1.0\n', status: 0 };
+    const [name = '', ...rest] = word.split('=');
+    const flag = flags[name];
+    if (flag !== undefined) {
+      const given = rest.length > 0 ? rest.join('=') : undefined;
+      const value = flag.takesValue ? (given ?? argv[(at += 1)]) : '1';
+      if (value === undefined) return { kind: 'text', text: `shoal: ${name} needs a value\n`, status: 2 };
+      changed[flag.variable] = value;
+      continue;
+    }
+    if (subcommands[word] !== undefined) {
+      return { kind: 'run', invocation: { name: word, args: argv.slice(at + 1), env: changed, mainScript } };
+    }
+    return { kind: 'text', text: `shoal: ${word}: no such subcommand\n\n${helpText()}`, status: 2 };
+  }
+  return { kind: 'text', text: helpText(), status: argv.length === 0 ? 0 : 2 };
+}
+
+/** Runs the command line `argv` (without node and script). Sets process.exitCode. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const parsed = parseCommandLine(argv, process.env, fileURLToPath(import.meta.url));
+  if (parsed.kind === 'text') {
+    (parsed.status === 0 ? process.stdout : process.stderr).write(parsed.text);
+    process.exitCode = parsed.status;
+    return;
+  }
+  const subcommand = subcommands[parsed.invocation.name];
+  const run = await subcommand?.load();
+  await run?.(parsed.invocation);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2));

@@ -1,0 +1,76 @@
+// `shoal make ARGS…` and `shoal run -- CMD`: a build through the farm. Everything after the subcommand belongs to the
+// user's command and passes untouched.
+import { nothingReachedText, summaryText } from '../observe/summary.ts';
+import { runBuild, writeSummaryFile, type BuildEnd } from '../client/build.ts';
+import { settingsFrom } from '../client/settings.ts';
+import { progressLine, progressText } from './progress-line.ts';
+import type { Invocation } from './main.ts';
+
+const plainProgressMs = 5000;
+
+/** True if make's arguments choose a number of jobs: -j, -j8, --jobs=8, also in a bundle such as -kj8. */
+export function choosesJobs(args: readonly string[]): boolean {
+  return args.some((arg) => /^(-[a-zA-Z]*j[0-9]*$|--jobs(=|$))/.test(arg));
+}
+
+function makeCommand(args: readonly string[]): (slots: number) => readonly [string, ...string[]] {
+  return (slots) => (choosesJobs(args) ? ['make', ...args] : ['make', `-j${slots + 1}`, ...args]);
+}
+
+function progressTo(stream: NodeJS.WriteStream) {
+  const line = progressLine(stream);
+  if (line !== undefined) return line;
+  let lastMs = performance.now();
+  return {
+    show: (progress: Parameters<typeof progressText>[0]): void => {
+      if (performance.now() - lastMs < plainProgressMs) return;
+      lastMs = performance.now();
+      stream.write(`${progressText(progress)}\n`);
+    },
+    clear: (): void => undefined,
+  };
+}
+
+function report(end: BuildEnd): void {
+  const { summary } = end;
+  if (summary === undefined) return;
+  const seen = summary.files + summary.others;
+  process.stderr.write(`${seen === 0 ? nothingReachedText(end.command.join(' ')) : summaryText(summary)}\n`);
+  const file = process.env['SHOAL_SUMMARY'];
+  if (file === undefined || file === '') return;
+  try {
+    writeSummaryFile(file, summary);
+  } catch (error) {
+    process.stderr.write(`shoal: the summary could not be written to ${file}: ${(error as Error).message}\n`);
+  }
+}
+
+/** Ends this process as the command ended: with its status, or by its signal. */
+function endAs(status: BuildEnd['status']): void {
+  if ('code' in status) {
+    process.exitCode = status.code;
+    return;
+  }
+  process.kill(process.pid, status.signal);
+}
+
+export async function runCommand({ name, args, env, mainScript }: Invocation): Promise<void> {
+  const words = args[0] === '--' ? args.slice(1) : args;
+  const [program, ...rest] = words;
+  if (name === 'run' && program === undefined) {
+    process.stderr.write('shoal: run needs a command: shoal run -- ninja -C build\n');
+    process.exitCode = 2;
+    return;
+  }
+  const progress = progressTo(process.stderr);
+  const end = await runBuild({
+    command: name === 'make' ? makeCommand(args) : () => [program ?? '', ...rest],
+    settings: settingsFrom(env),
+    mainScript,
+    onProgress: progress.show,
+    warn: (text) => process.stderr.write(`${text}\n`),
+  });
+  progress.clear();
+  report(end);
+  endAs(end.status);
+}

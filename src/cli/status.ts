@@ -1,0 +1,31 @@
+// `shoal status [--json]`: what the client daemon of this user is doing.
+import { ask } from '../client/attach.ts';
+import type { Status } from '../client/control.ts';
+import type { Invocation } from './main.ts';
+
+export function statusText(status: Status): string {
+  const { totals } = status;
+  const lines = [
+    `daemon ${status.pid}, shoal ${status.version}: ${status.sessions} builds, ${status.inFlight} jobs in flight`,
+    `done: ${totals.remote} remote, ${totals.cached} cached, ${totals.local} here`,
+  ];
+  for (const host of status.hosts) {
+    const why = host.why === '' ? '' : ` (${host.why})`;
+    lines.push(`  ${host.name}: ${host.state}${why}, ${host.inFlight} of ${host.slots} slots, ${host.jobs} jobs`);
+  }
+  if (status.hosts.length === 0) lines.push('  no hosts: start `shoal worker` here, or name boxes in SHOAL_HOSTS');
+  return `${lines.join('\n')}\n`;
+}
+
+export async function statusCommand({ args }: Invocation): Promise<void> {
+  const json = args.includes('--json');
+  const line = await ask({ op: 'status' });
+  const answer = await line?.next();
+  line?.close();
+  if (answer?.kind !== 'status') {
+    if (json) process.stdout.write('{"running":false}\n');
+    else process.stderr.write('shoal: no daemon is running (it starts with `shoal make`, or with the first compile)\n');
+    return;
+  }
+  process.stdout.write(json ? `${JSON.stringify({ running: true, ...answer.status })}\n` : statusText(answer.status));
+}

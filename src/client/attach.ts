@@ -1,0 +1,113 @@
+// How the command line reaches the client daemon: connects to its socket, and starts it where asked.
+import { spawn } from 'node:child_process';
+import { connect, type Socket } from 'node:net';
+import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
+import { parseJson, type ControlAnswer, type ControlRequest, type SessionEnd } from './control.ts';
+import { encodeControl, encodeControlRequest } from './launcher-wire.ts';
+
+// A daemon listens some 120 ms after its start on an idle box; a loaded one gets this long.
+const startPatienceMs = 10_000;
+const maxAnswerBytes = 64 * 1024 * 1024;
+
+export type Line = {
+  /** The next answer, or undefined once the daemon has closed the connection. */
+  readonly next: () => Promise<ControlAnswer | undefined>;
+  readonly send: (message: SessionEnd) => void;
+  readonly close: () => void;
+};
+
+function open(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    if (!isOwnSocket(path)) {
+      resolve(undefined);
+      return;
+    }
+    const socket = connect(path);
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', () => resolve(undefined));
+  });
+}
+
+function lineOver(socket: Socket, request: ControlRequest): Line {
+  const answers: ControlAnswer[] = [];
+  const waiting: ((answer: ControlAnswer | undefined) => void)[] = [];
+  let ended = false;
+  let pending = Buffer.alloc(0);
+  const deliver = (answer: ControlAnswer): void => {
+    const waiter = waiting.shift();
+    if (waiter === undefined) answers.push(answer);
+    else waiter(answer);
+  };
+  socket.on('data', (chunk: Buffer) => {
+    pending = Buffer.concat([pending, chunk]);
+    while (pending.length >= 4) {
+      const size = pending.readUInt32LE(0);
+      if (size > maxAnswerBytes) socket.destroy();
+      if (size > maxAnswerBytes || pending.length < 4 + size) return;
+      deliver(parseJson(pending.subarray(4, 4 + size)) as ControlAnswer);
+      pending = pending.subarray(4 + size);
+    }
+  });
+  const end = (): void => {
+    ended = true;
+    for (const waiter of waiting.splice(0)) waiter(undefined);
+  };
+  socket.on('error', end);
+  socket.on('close', end);
+  socket.write(encodeControlRequest(request));
+  return {
+    next: () => {
+      const answer = answers.shift();
+      if (answer !== undefined || ended) return Promise.resolve(answer);
+      return new Promise((resolve) => waiting.push(resolve));
+    },
+    send: (message) => void socket.write(encodeControl(message)),
+    close: () => socket.destroy(),
+  };
+}
+
+/** Asks the running daemon, or gives undefined if none runs. */
+export async function ask(request: ControlRequest): Promise<Line | undefined> {
+  const socket = await open(openRuntimeDir().socket);
+  return socket === undefined ? undefined : lineOver(socket, request);
+}
+
+function startDaemon(mainScript: string): void {
+  const { NODE_EXTRA_CA_CERTS: _slow, ...env } = process.env; // Node 20 reads that file at each start: 30 ms
+  const child = spawn(process.execPath, [mainScript, 'daemon', '--for-session'], {
+    detached: true,
+    stdio: 'ignore',
+    cwd: '/',
+    env,
+  });
+  child.on('error', () => undefined);
+  child.unref();
+}
+
+/** Asks the daemon, which is started first if none runs; undefined if it would not start. */
+export async function askOrStart(request: ControlRequest, mainScript: string): Promise<Line | undefined> {
+  const running = await ask(request);
+  if (running !== undefined) return running;
+  startDaemon(mainScript);
+  const deadline = performance.now() + startPatienceMs;
+  for (let pauseMs = 10; performance.now() < deadline; pauseMs = Math.min(100, pauseMs * 1.5)) {
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    const line = await ask(request);
+    if (line !== undefined) return line;
+  }
+  return undefined;
+}
+
+/** Resolves once the process is gone, or false when `patienceMs` have passed. */
+export async function processGone(pid: number, patienceMs: number): Promise<boolean> {
+  const deadline = performance.now() + patienceMs;
+  while (performance.now() < deadline) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return true;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 3));
+  }
+  return false;
+}

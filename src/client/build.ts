@@ -1,0 +1,136 @@
+// One build from the command line's side: a session with the daemon, the compiler names in front of PATH, the user's
+// command with the terminal as it is, then the summary. The command's own status is the result, whatever the farm did.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { discoverCompilers } from '../compiler/discover.ts';
+import { ensureNative } from '../native.ts';
+import type { Summary } from '../observe/tally.ts';
+import { askOrStart, processGone, type Line } from './attach.ts';
+import type { ControlAnswer, Progress } from './control.ts';
+import { layOutNames } from './names.ts';
+import { sessionVariable } from './session.ts';
+import type { Settings } from './settings.ts';
+
+// Ctrl-C reaches make and every launcher from the terminal; what is still there after this long is killed.
+const interruptPatienceMs = 700;
+
+export type BuildRequest = {
+  /** The command, given the farm's slots: `shoal make` picks its -j from them. */
+  readonly command: (slots: number) => readonly [string, ...string[]];
+  readonly settings: Settings;
+  readonly mainScript: string;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly warn: (text: string) => void;
+};
+
+export type BuildEnd = {
+  readonly status: { readonly code: number } | { readonly signal: NodeJS.Signals };
+  readonly summary: Summary | undefined;
+  readonly command: readonly string[];
+};
+
+type Session = { readonly line: Line; readonly id: string; readonly slots: number; readonly pid: number };
+
+async function openSession(request: BuildRequest): Promise<Session | undefined> {
+  const { settings, mainScript, warn } = request;
+  const progress = request.onProgress !== undefined;
+  const line = await askOrStart({ op: 'session', settings, cwd: process.cwd(), progress }, mainScript);
+  const answer = await line?.next();
+  if (line === undefined || answer === undefined) {
+    warn('shoal: the client daemon did not start, so this build runs here without it (`shoal daemon` shows why)');
+    return undefined;
+  }
+  if (answer.kind !== 'session') {
+    warn(`shoal: ${answer.kind === 'error' ? answer.message : 'unexpected answer of the daemon'}`);
+    return undefined;
+  }
+  if (answer.workers === 0) warn(`shoal: ${answer.why}`);
+  return { line, id: answer.id, slots: answer.slots, pid: answer.pid };
+}
+
+/** `~/.cache/shoal`, or where XDG says. */
+export function cacheDir(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal');
+}
+
+async function buildEnvironment(session: Session | undefined): Promise<NodeJS.ProcessEnv> {
+  if (session === undefined) return process.env;
+  const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
+  const [native, names] = await Promise.all([ensureNative(), discoverCompilers(path)]);
+  const directory = join(cacheDir(), 'bin');
+  layOutNames(directory, names, native.launcher);
+  const has = (name: string): boolean => names.includes(name);
+  const defaults: NodeJS.ProcessEnv = {};
+  const cc = ['cc', 'gcc', 'clang'].find(has);
+  const cxx = ['c++', 'g++', 'clang++'].find(has);
+  if (cc !== undefined) defaults['CC'] = cc;
+  if (cxx !== undefined) defaults['CXX'] = cxx;
+  return { ...defaults, ...process.env, PATH: `${directory}${delimiter}${path}`, [sessionVariable]: session.id };
+}
+
+function ended(child: ChildProcess): Promise<BuildEnd['status'] | { readonly error: NodeJS.ErrnoException }> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve({ error }));
+    child.once('close', (code, signal) => resolve(signal === null ? { code: code ?? 1 } : { signal }));
+  });
+}
+
+/** Runs the command; SIGINT, SIGTERM and SIGHUP go on to it, and end it within a second. */
+async function runCommand(request: BuildRequest, command: readonly string[], env: NodeJS.ProcessEnv) {
+  const [file, ...args] = command;
+  const child = spawn(file ?? '', args, { stdio: 'inherit', env });
+  const forward = (signal: NodeJS.Signals): void => {
+    child.kill(signal);
+    setTimeout(() => child.kill('SIGKILL'), interruptPatienceMs).unref();
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, forward);
+  const end = await ended(child);
+  for (const signal of signals) process.off(signal, forward);
+  if (!('error' in end)) return end;
+  const missing = end.error.code === 'ENOENT';
+  request.warn(`shoal: ${file}: ${missing ? 'no such command on PATH' : end.error.message}`);
+  return { code: missing ? 127 : 126 };
+}
+
+async function followProgress(session: Session, onProgress: BuildRequest['onProgress']): Promise<ControlAnswer | undefined> {
+  for (;;) {
+    const answer = await session.line.next();
+    if (answer?.kind !== 'progress') return answer;
+    onProgress?.(answer.progress);
+  }
+}
+
+// utime, stime, cutime, cstime of this process and of all it has waited for: make, its launchers, local compiles.
+function ownCpuMs(): number {
+  const fields = readFileSync('/proc/self/stat', 'latin1').split(') ')[1]?.split(' ') ?? [];
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+  return ticks * 10; // USER_HZ is 100 on every Linux that Node runs on
+}
+
+async function closeSession(session: Session, following: Promise<ControlAnswer | undefined>): Promise<Summary | undefined> {
+  session.line.send({ op: 'end' });
+  const answer = await following;
+  if (answer?.kind !== 'summary') return undefined;
+  // The daemon closes the connection once it has cleaned up; if it was started for us it is then about to be gone.
+  await session.line.next();
+  if (answer.stopping) await processGone(session.pid, 5000);
+  return { ...answer.summary, clientCpuMs: answer.summary.clientCpuMs + ownCpuMs() };
+}
+
+/** Runs a build and gives its end; the summary is undefined where no daemon could be had. */
+export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
+  const session = await openSession(request);
+  const following = session === undefined ? undefined : followProgress(session, request.onProgress);
+  const env = await buildEnvironment(session);
+  const command = request.command(session === undefined || session.slots === 0 ? availableParallelism() : session.slots);
+  const status = await runCommand(request, command, env);
+  const summary = session === undefined || following === undefined ? undefined : await closeSession(session, following);
+  return { status, summary, command };
+}
+
+export function writeSummaryFile(path: string, summary: Summary): void {
+  writeFileSync(path, `${JSON.stringify(summary, undefined, 2)}\n`);
+}

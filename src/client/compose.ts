@@ -1,0 +1,88 @@
+// Where the client daemon is put together: the only place that constructs its layers.
+import { newFarm, warm, closeFarm, type Farm } from '../farm/farm.ts';
+import { parseHosts, type HostSpec } from '../farm/host-spec.ts';
+import type { HostWorld } from '../farm/host.ts';
+import { isOwnSocket, type RuntimeDir } from '../trust/runtime-dir.ts';
+import { newSession, type Session } from './session.ts';
+import type { Settings } from './settings.ts';
+
+export type OpenedSession =
+  | { readonly kind: 'session'; readonly session: Session; readonly close: () => void }
+  | { readonly kind: 'invalid'; readonly why: string };
+
+/** Farms by their hosts setting: builds with the same hosts share connections, and what the hosts are known to hold. */
+export type Farms = { readonly world: HostWorld; readonly directory: RuntimeDir; readonly open: Map<string, SharedFarm> };
+
+type SharedFarm = { readonly farm: Farm; users: number };
+
+function specsFor(farms: Farms, hosts: string | undefined): readonly HostSpec[] | string {
+  if (hosts === undefined) {
+    // The embedded default: a worker of this user, or of the system, on this box.
+    const paths = [farms.directory.workerSocket, '/run/shoal/worker.sock'];
+    const path = paths.find((candidate) => isOwnSocket(candidate));
+    if (path === undefined) return [];
+    return [{ name: 'this box', address: { kind: 'unix', path }, slots: undefined }];
+  }
+  const parsed = parseHosts(hosts);
+  if (parsed.kind === 'invalid') return `the hosts setting is wrong at "${parsed.word}": ${parsed.why}`;
+  return parsed.hosts;
+}
+
+export function openSession(farms: Farms, settings: Settings): OpenedSession {
+  const specs = specsFor(farms, settings.hosts);
+  if (typeof specs === 'string') return { kind: 'invalid', why: specs };
+  const key = settings.hosts ?? specs.map((spec) => spec.name).join(' ');
+  const shared = farms.open.get(key) ?? { farm: newFarm(specs, farms.world), users: 0 };
+  farms.open.set(key, shared);
+  shared.users += 1;
+  warm(shared.farm);
+  const close = (): void => {
+    shared.users -= 1;
+    if (shared.users > 0) return;
+    farms.open.delete(key);
+    closeFarm(shared.farm);
+  };
+  return { kind: 'session', session: newSession(settings, shared.farm, farms.world.clock.nowMs()), close };
+}
+
+export type ClientRequest = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly forSession: boolean;
+  readonly log: (line: string) => void;
+};
+
+function realFarms(directory: RuntimeDir): Farms {
+  return { world: { connect: (target) => connect(target, { connectTimeoutMs }), clock: realClock }, directory, open: new Map() };
+}
+
+/** The session of compiles that belong to no build. A hosts setting that is wrong is a farm of no hosts. */
+function ownSession(farms: Farms, request: ClientRequest): () => Session {
+  let own: Session | undefined;
+  return () => {
+    if (own !== undefined) return own;
+    const settings = settingsFrom(request.env);
+    const opened = openSession(farms, settings);
+    if (opened.kind === 'invalid') request.log(opened.why);
+    own = opened.kind === 'session' ? opened.session : newSession(settings, newFarm([], farms.world), farms.world.clock.nowMs());
+    return own;
+  };
+}
+
+/** Starts the client daemon of this user. @throws RuntimeDirError if its place is not ours. */
+export async function startClient(request: ClientRequest): Promise<RunningDaemon> {
+  const directory = openRuntimeDir();
+  const farms = realFarms(directory);
+  const world: ClientWorld = {
+    clock: realClock,
+    includes: createIncludeView(realFiles),
+    toolchains: newToolchainView(join(cacheDir(), 'toolchains')),
+  };
+  return startDaemon({
+    world,
+    farms,
+    sessions: { open: new Map(), own: ownSession(farms, request) },
+    forSession: request.forSession,
+    log: request.log,
+    directory,
+  });
+}

@@ -1,0 +1,130 @@
+// The command line's side of the daemon: sessions, status, stop.
+import type { Socket } from 'node:net';
+import { reach } from '../farm/host.ts';
+import { slotsOf, type Farm } from '../farm/farm.ts';
+import { version } from '../observe/version.ts';
+import { parseControlRequest, type ControlAnswer, type HostStatus, type Status } from './control.ts';
+import type { Opening } from './connection.ts';
+import type { Daemon } from './daemon.ts';
+import { encodeControl } from './launcher-wire.ts';
+import { summaryOf, type Session } from './session.ts';
+import { openSession } from './compose.ts';
+
+// The terminal shows a person what happens; four times a second is as fast as one reads.
+const progressMs = 250;
+// A build begins without the hosts that have not answered by then; they join when they do.
+const reachPatienceMs = 1000;
+
+function answer(socket: Socket, message: ControlAnswer): void {
+  socket.write(encodeControl(message));
+}
+
+export async function serveControl(daemon: Daemon, socket: Socket, opening: Opening): Promise<void> {
+  const request = parseControlRequest(opening.body);
+  switch (request?.op) {
+    case undefined:
+      answer(socket, { kind: 'error', message: 'the daemon does not know this request: is it of another version?' });
+      socket.end();
+      return;
+    case 'status':
+      answer(socket, { kind: 'status', status: statusOf(daemon) });
+      socket.end();
+      return;
+    case 'stop':
+      answer(socket, { kind: 'stopping', pid: process.pid });
+      socket.end(() => daemon.stop());
+      return;
+    case 'session':
+      await serveSession(daemon, socket, request);
+  }
+}
+
+type SessionRequest = Extract<NonNullable<ReturnType<typeof parseControlRequest>>, { readonly op: 'session' }>;
+
+async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequest): Promise<void> {
+  const opened = openSession(daemon.farms, request.settings);
+  if (opened.kind === 'invalid') {
+    answer(socket, { kind: 'error', message: opened.why });
+    socket.end();
+    return;
+  }
+  const { session } = opened;
+  const cpuBefore = process.cpuUsage();
+  daemon.sessions.open.set(session.id, session);
+  let summarized = false;
+  const endSession = (): void => {
+    daemon.sessions.open.delete(session.id);
+    opened.close();
+    if (daemon.forSession && daemon.sessions.open.size === 0) daemon.stop();
+  };
+  socket.once('close', endSession);
+  socket.on('data', () => {
+    // Anything the owner says after the opening is "the command has ended".
+    if (summarized) return;
+    summarized = true;
+    const { user, system } = process.cpuUsage(cpuBefore);
+    const summary = summaryOf(session, daemon.world.clock.nowMs(), (user + system) / 1000);
+    const stopping = daemon.forSession && daemon.sessions.open.size === 1;
+    answer(socket, { kind: 'summary', summary, stopping });
+    socket.end();
+  });
+  const progress = request.progress ? setInterval(() => answer(socket, progressOf(session)), progressMs) : undefined;
+  socket.once('close', () => clearInterval(progress));
+  answer(socket, await sessionAnswer(session));
+  socket.resume();
+}
+
+async function sessionAnswer(session: Session): Promise<ControlAnswer> {
+  const { hosts, world } = session.farm;
+  const reached = Promise.all(hosts.map((host) => reach(host, world)));
+  await Promise.race([reached, new Promise<void>((resolve) => world.clock.after(reachPatienceMs, resolve))]);
+  const ready = hosts.map((host) => host.state).filter((state) => state.kind === 'ready');
+  const slots = ready.reduce((sum, state) => sum + state.slots, 0);
+  return { kind: 'session', id: session.id, pid: process.pid, slots, workers: ready.length, why: whyNone(session.farm) };
+}
+
+function whyNone(farm: Farm): string {
+  const how = 'start `shoal worker` on a box and name it: SHOAL_HOSTS="BOX:8475"';
+  const states = farm.hosts.map((host) => {
+    return host.state.kind === 'resting' ? `${host.spec.name}: ${host.state.why}` : host.spec.name;
+  });
+  if (states.length === 0) return `no worker is known, so this build runs here; ${how}`;
+  return `no worker can be reached, so this build runs here (${states.join('; ')}); ${how}`;
+}
+
+function progressOf(session: Session): ControlAnswer {
+  const { remote, cached, local } = session.tally;
+  const slots = [...slotsOf(session.farm).values()].reduce((sum, count) => sum + count, 0);
+  return { kind: 'progress', progress: { running: session.running, here: session.here, remote, cached, local, slots } };
+}
+
+function hostStatus(farm: Farm): HostStatus[] {
+  const slots = slotsOf(farm);
+  return farm.hosts.map((host) => ({
+    name: host.spec.name,
+    state: host.state.kind,
+    slots: slots.get(host.spec.name) ?? 0,
+    inFlight: host.inFlight,
+    jobs: host.jobsDone,
+    failures: host.failures,
+    why: host.state.kind === 'resting' ? host.state.why : '',
+  }));
+}
+
+function statusOf(daemon: Daemon): Status {
+  const sessions = [...daemon.sessions.open.values(), daemon.sessions.own()];
+  const farms = new Set(sessions.map((session) => session.farm));
+  const sum = (pick: (session: Session) => number): number => sessions.reduce((total, one) => total + pick(one), 0);
+  return {
+    pid: process.pid,
+    version,
+    hosts: [...farms].flatMap(hostStatus),
+    sessions: daemon.sessions.open.size,
+    inFlight: sum((session) => session.running),
+    totals: {
+      remote: sum((session) => session.tally.remote),
+      cached: sum((session) => session.tally.cached),
+      local: sum((session) => session.tally.local),
+    },
+  };
+}

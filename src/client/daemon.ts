@@ -1,0 +1,176 @@
+// The client daemon: one per user, one socket. Launchers bring compiles, the command line brings sessions and
+// questions. It ends when stopped, when the last build session of a daemon that was started for one closes, or when
+// nothing has happened for a while; what it made (the socket) goes with it.
+import { lstatSync, renameSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { ReasonId } from '../observe/reasons.ts';
+import { addToTally, type JobEnd } from '../observe/tally.ts';
+import type { RuntimeDir } from '../trust/runtime-dir.ts';
+import { readOpening } from './connection.ts';
+import { serveControl } from './control-line.ts';
+import { runJob, type JobAnswer } from './job.ts';
+import { decodeRequest, encodeCompleted, encodeRunHere, heartbeat, type LauncherRequest } from './launcher-wire.ts';
+import { sessionOf, type Session, type Sessions } from './session.ts';
+import type { Farms } from './compose.ts';
+import type { ClientWorld } from './world.ts';
+
+// Nobody waits for an idle daemon; five minutes span the pauses of somebody who edits and compiles.
+const idleMs = 5 * 60_000;
+// Launchers give up on a silent daemon after two minutes.
+const heartbeatMs = 30_000;
+// The socket may be swept from /tmp, or another daemon may have taken its place: then nobody can find this one.
+const socketCheckMs = 5000;
+
+export type Daemon = {
+  readonly world: ClientWorld;
+  readonly farms: Farms;
+  readonly sessions: Sessions;
+  /** Started by a build, for builds: ends with the last of them. */
+  readonly forSession: boolean;
+  readonly log: (line: string) => void;
+  /** Jobs in flight, and compiles that run here under a launcher whose connection is open. */
+  busy: number;
+  readonly stop: () => void;
+};
+
+export type DaemonRequest = Pick<Daemon, 'world' | 'farms' | 'sessions' | 'forSession' | 'log'> & {
+  readonly directory: RuntimeDir;
+};
+
+export type RunningDaemon = { readonly ended: Promise<void>; readonly stop: () => void };
+
+/** Listens under a name of its own, then takes the well-known one: whoever connects finds a daemon that accepts. */
+async function listen(server: Server, directory: RuntimeDir): Promise<bigint> {
+  const temporary = `${directory.path}/daemon.${process.pid}.sock`;
+  rmSync(temporary, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(temporary, () => resolve());
+  });
+  const { ino } = lstatSync(temporary, { bigint: true });
+  renameSync(temporary, directory.socket);
+  return ino;
+}
+
+function holdsSocket(directory: RuntimeDir, ino: bigint): boolean {
+  return lstatSync(directory.socket, { bigint: true, throwIfNoEntry: false })?.ino === ino;
+}
+
+export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon> {
+  const connections = new Set<Socket>();
+  let finish = (): void => undefined;
+  const ended = new Promise<void>((resolve) => (finish = resolve));
+  let lastBusyMs = request.world.clock.nowMs();
+  let stopping = false;
+  const daemon: Daemon = { ...request, busy: 0, stop: () => stop() };
+  const server = createServer((socket) => {
+    connections.add(socket);
+    lastBusyMs = request.world.clock.nowMs();
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      connections.delete(socket);
+      lastBusyMs = request.world.clock.nowMs();
+    });
+    void serve(daemon, socket).catch((error: unknown) => {
+      request.log(`a connection failed: ${(error as Error).stack ?? String(error)}`);
+      socket.destroy();
+    });
+  });
+  const ino = await listen(server, request.directory);
+  const check = setInterval(() => {
+    const idle = connections.size === 0 && request.world.clock.nowMs() - lastBusyMs > idleMs;
+    if (idle || (connections.size === 0 && !holdsSocket(request.directory, ino))) stop();
+  }, socketCheckMs);
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    clearInterval(check);
+    if (holdsSocket(request.directory, ino)) rmSync(request.directory.socket, { force: true });
+    server.close(() => finish());
+    for (const socket of connections) socket.destroy();
+  };
+  return { ended, stop };
+}
+
+async function serve(daemon: Daemon, socket: Socket): Promise<void> {
+  const opening = await readOpening(socket);
+  if (opening === undefined) {
+    socket.destroy();
+    return;
+  }
+  daemon.busy += 1;
+  socket.once('close', () => (daemon.busy -= 1));
+  if (opening.kind === 'control') await serveControl(daemon, socket, opening);
+  else await serveJob(daemon, socket, opening.body);
+}
+
+type Job = { readonly request: LauncherRequest; readonly session: Session };
+
+async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<void> {
+  const decoded = decodeRequest(body);
+  if (decoded.kind === 'malformed') {
+    daemon.log(`a launcher's request was refused: ${decoded.why}`);
+    socket.destroy();
+    return;
+  }
+  if (decoded.kind === 'not-utf8') {
+    runHere(daemon.sessions.own(), socket, { reason: 'path-encoding', detail: '' });
+    return;
+  }
+  const { request } = decoded;
+  const job = { request, session: sessionOf(daemon.sessions, request.env) };
+  const answer = await farmOut(daemon, socket, job);
+  if (socket.destroyed) return;
+  switch (answer.kind) {
+    case 'here':
+      runHere(job.session, socket, answer);
+      return;
+    case 'refused':
+      addToTally(job.session.tally, answer);
+      socket.end(encodeCompleted(refusal(answer)));
+      return;
+    case 'completed':
+      addToTally(job.session.tally, answer.end);
+      socket.end(encodeCompleted(answer.completed));
+  }
+}
+
+/** Runs the job while the launcher is there: a launcher that goes away cancels what runs for it. */
+async function farmOut(daemon: Daemon, socket: Socket, { request, session }: Job): Promise<JobAnswer> {
+  const abort = new AbortController();
+  const cancel = (): void => abort.abort();
+  socket.once('close', cancel);
+  socket.resume();
+  const beat = setInterval(() => socket.write(heartbeat), heartbeatMs);
+  session.running += 1;
+  try {
+    return await runJob(daemon.world, session, { request, signal: abort.signal });
+  } catch (error) {
+    daemon.log(`a job failed: ${(error as Error).stack ?? String(error)}`);
+    return { kind: 'here', reason: 'client-failed', detail: (error as Error).message };
+  } finally {
+    session.running -= 1;
+    clearInterval(beat);
+    socket.off('close', cancel);
+  }
+}
+
+function refusal({ reason, detail }: { readonly reason: ReasonId; readonly detail: string }) {
+  const because = detail === '' ? reason : `${reason} (${detail})`;
+  const text = `shoal: strict: this compile would have run here: ${because}\n`;
+  return { outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.from(text), waitStatus: 1 << 8 };
+}
+
+/** Tells the launcher to run its compiler; it keeps the connection open while that runs, and so is timed. */
+function runHere(session: Session, socket: Socket, why: { readonly reason: ReasonId; readonly detail: string }): void {
+  const startedMs = performance.now();
+  session.here += 1;
+  socket.once('close', () => {
+    session.here -= 1;
+    const seconds = (performance.now() - startedMs) / 1000;
+    const end: JobEnd = { kind: 'here', reason: why.reason, detail: why.detail, seconds };
+    addToTally(session.tally, end);
+  });
+  socket.resume();
+  socket.write(encodeRunHere(why.reason));
+}

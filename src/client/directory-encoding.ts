@@ -1,0 +1,83 @@
+// Directory messages, written by hand: a build encodes some ten a job, and keeping each entry's bytes makes that a sort
+// and a concatenation. The bytes are canonical: names sorted as UTF-8, defaults left out, fields by number.
+import type { Digest } from '../reapi/digest.ts';
+
+// Wire types (protobuf encoding): field << 3 | type, type 2 = length-delimited, 0 = varint.
+const delimited = (field: number): number => (field << 3) | 2;
+const varint = (field: number): number => field << 3;
+
+function varintBytes(value: number | bigint): number[] {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+  bytes.push(Number(rest));
+  return bytes;
+}
+
+function field(number: number, content: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([delimited(number), ...varintBytes(content.length)]), content]);
+}
+
+function scalar(number: number, value: number | bigint): Buffer {
+  return BigInt(value) === 0n ? Buffer.alloc(0) : Buffer.from([varint(number), ...varintBytes(value)]);
+}
+
+function digestMessage(digest: Digest): Buffer {
+  return Buffer.concat([field(1, Buffer.from(digest.hash)), scalar(2, digest.sizeBytes)]);
+}
+
+/** google.protobuf.Timestamp: whole seconds (towards minus infinity) and nanoseconds. */
+function timestampMessage(ns: bigint): Buffer {
+  const nanos = ((ns % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  return Buffer.concat([scalar(1, (ns - nanos) / 1_000_000_000n), scalar(2, nanos)]);
+}
+
+export type FileNode = {
+  readonly name: string;
+  readonly digest: Digest;
+  readonly executable: boolean;
+  readonly mtimeNs?: bigint;
+};
+
+/** A FileNode as the field `files` of a Directory. */
+export function encodeFileNode(file: FileNode): Buffer {
+  const parts = [field(1, Buffer.from(file.name)), field(2, digestMessage(file.digest))];
+  if (file.executable) parts.push(scalar(4, 1));
+  if (file.mtimeNs !== undefined) parts.push(field(6, field(2, timestampMessage(file.mtimeNs))));
+  return field(1, Buffer.concat(parts));
+}
+
+/** A DirectoryNode as the field `directories` of a Directory. */
+export function encodeDirectoryNode(name: string, digest: Digest): Buffer {
+  return field(2, Buffer.concat([field(1, Buffer.from(name)), field(2, digestMessage(digest))]));
+}
+
+/** A SymlinkNode as the field `symlinks` of a Directory. */
+export function encodeSymlinkNode(name: string, target: string): Buffer {
+  return field(3, Buffer.concat([field(1, Buffer.from(name)), field(2, Buffer.from(target))]));
+}
+
+export type EncodedEntry = { readonly name: string; readonly bytes: Buffer };
+
+export type DirectoryEntries = {
+  readonly files: readonly EncodedEntry[];
+  readonly directories: readonly EncodedEntry[];
+  readonly symlinks: readonly EncodedEntry[];
+};
+
+// By UTF-8 bytes. JavaScript compares UTF-16 units, which orders surrogate pairs below U+E000..U+FFFF; only a name with
+// a surrogate in it needs the slower comparison.
+const hasSurrogate = /[\ud800-\udfff]/;
+
+export function compareNames(a: string, b: string): number {
+  if (hasSurrogate.test(a) || hasSurrogate.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return a < b ? -1 : Number(a > b);
+}
+
+const byName = (a: EncodedEntry, b: EncodedEntry): number => compareNames(a.name, b.name);
+
+/** The bytes of a Directory made of entries that are encoded already, in any order. */
+export function encodeDirectory({ files, directories, symlinks }: DirectoryEntries): Buffer {
+  const sorted = [files, directories, symlinks].flatMap((entries) => entries.toSorted(byName));
+  return Buffer.concat(sorted.map((entry) => entry.bytes));
+}

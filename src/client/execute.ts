@@ -1,0 +1,113 @@
+// One action on one host: sends what the host lacks, executes, and mends a loss of blobs once.
+import { forget, type Host } from '../farm/host.ts';
+import type { ReasonId } from '../observe/reasons.ts';
+import { digestKey, type Digest } from '../reapi/digest.ts';
+import { grpcCode } from '../reapi/errors.ts';
+import type { ExecuteOutcome, ReapiClient } from '../reapi/client.ts';
+import { blobsMissing, type TreeBlob } from './input-tree.ts';
+import type { PlannedAction } from './action.ts';
+
+// Past this many unknown blobs it pays to ask first: 40 digests are 3 KB, and a host that served an earlier build has
+// most of them.
+const askFromBlobs = 40;
+// Small uploads are not waited for: Execute follows on the same connection and finds them there.
+const awaitFromBytes = 1 << 20;
+// A worker that says neither progress nor result for this long has lost the job.
+const executeDeadlineMs = 10 * 60_000;
+const mostMends = 2;
+
+export type Execution = {
+  readonly action: PlannedAction;
+  readonly signal: AbortSignal;
+  readonly resultCache: boolean;
+};
+
+export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & { readonly client: ReapiClient };
+
+export type ExecuteEnd =
+  | DoneOutcome
+  /** The host could not do it; another may. `disconnect`: it is the connection that failed. */
+  | { readonly kind: 'host-fault'; readonly reason: ReasonId; readonly detail: string; readonly disconnect: boolean }
+  /** A file changed under us: no host can do this job now. */
+  | { readonly kind: 'job-fault'; readonly reason: ReasonId; readonly detail: string };
+
+type Loaded = { readonly digest: Digest; readonly bytes: Buffer };
+
+function load(blobs: readonly TreeBlob[]): readonly Loaded[] {
+  return blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() }));
+}
+
+function needed(host: Host, action: PlannedAction): TreeBlob[] {
+  const has = (digest: Digest): boolean => host.known.has(digestKey(digest));
+  const missing = blobsMissing(action.root, has);
+  for (const blob of action.blobs) if (!has(blob.digest)) missing.push(blob);
+  return missing;
+}
+
+/** Uploads what the host is not known to hold. Resolves when Execute may follow, which need not wait for small ones. */
+async function send(host: Host, client: ReapiClient, action: PlannedAction): Promise<void> {
+  let missing = needed(host, action);
+  if (missing.length === 0) return host.bulkUpload;
+  for (const blob of missing) host.known.add(digestKey(blob.digest));
+  const asked = missing.length >= askFromBlobs;
+  const upload = async (): Promise<void> => {
+    if (asked) {
+      const absent = new Set((await client.findMissing(missing.map((blob) => blob.digest))).map(digestKey));
+      missing = missing.filter((blob) => absent.has(digestKey(blob.digest)));
+    }
+    if (missing.length > 0) await client.upload(load(missing));
+  };
+  const done = upload().catch((error: unknown) => {
+    forget(host, missing.map((blob) => blob.digest));
+    throw error;
+  });
+  const sizeBytes = missing.reduce((sum, blob) => sum + blob.digest.sizeBytes, 0);
+  if (!asked && sizeBytes < awaitFromBytes) {
+    // A failure shows in Execute's answer: the blobs are missing there.
+    done.catch(() => undefined);
+    return host.bulkUpload;
+  }
+  const before = host.bulkUpload;
+  host.bulkUpload = Promise.allSettled([before, done]).then(() => undefined);
+  await before;
+  return done;
+}
+
+function executeFailure(error: unknown): ExecuteEnd {
+  const { code, message } = error as { readonly code?: unknown; readonly message: string };
+  if (code === 'file-changed') return { kind: 'job-fault', reason: 'file-changed', detail: message };
+  return { kind: 'host-fault', reason: 'worker-lost', detail: message, disconnect: true };
+}
+
+function failed(outcome: Extract<ExecuteOutcome, { readonly kind: 'failed' }>): ExecuteEnd {
+  const disconnect = outcome.code === grpcCode.UNAVAILABLE;
+  const stalled = outcome.code === grpcCode.DEADLINE_EXCEEDED;
+  const reason = disconnect ? 'worker-lost' : stalled ? 'worker-stalled' : 'worker-failed';
+  return { kind: 'host-fault', reason, detail: outcome.message, disconnect };
+}
+
+export async function executeOn(host: Host, client: ReapiClient, job: Execution): Promise<ExecuteEnd> {
+  try {
+    for (let mends = 0; ; mends += 1) {
+      await send(host, client, job.action);
+      const outcome = await client.execute(
+        {
+          actionDigest: job.action.digest,
+          skipCacheLookup: !job.resultCache,
+          inlineOutputs: job.action.outputPaths,
+          shoalInline: true,
+        },
+        { signal: job.signal, deadlineMs: executeDeadlineMs },
+      );
+      if (outcome.kind === 'done') return { ...outcome, client };
+      if (outcome.kind === 'failed') return failed(outcome);
+      if (mends === mostMends) {
+        return { kind: 'host-fault', reason: 'missing-blobs', detail: 'the host loses blobs', disconnect: false };
+      }
+      // The host may have dropped more than it names: everything of this job is asked for again.
+      host.known.clear();
+    }
+  } catch (error) {
+    return executeFailure(error);
+  }
+}

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Directory } from '../reapi/gen/remote_execution.ts';
+import { digestOf } from '../reapi/digest.ts';
+import { addToLayer, blobsMissing, newLayer, removePath, rootFor, type TreeDirectory, type TreeFile } from './input-tree.ts';
+
+function file(path: string, content: string, mtimeNs = 5n): TreeFile {
+  const bytes = Buffer.from(content);
+  return { path, digest: digestOf(bytes), executable: false, mtimeNs, bytes: () => bytes };
+}
+
+/** The tree as a worker sees it: path → content digest, or symlink target, read from the encoded messages alone. */
+function flatten(root: TreeDirectory): Map<string, string> {
+  const messages = new Map<string, TreeDirectory>();
+  const collect = (directory: TreeDirectory): void => {
+    messages.set(directory.digest.hash, directory);
+    directory.children.forEach(collect);
+  };
+  collect(root);
+  const paths = new Map<string, string>();
+  const visit = (hash: string, prefix: string): void => {
+    const directory = messages.get(hash);
+    assert.ok(directory);
+    assert.equal(digestOf(directory.bytes).hash, hash);
+    const message = Directory.decode(directory.bytes);
+    paths.set(`${prefix}/`, '');
+    for (const { name, digest, nodeProperties } of message.files) {
+      const seconds = nodeProperties?.mtime === undefined ? '' : `@${nodeProperties.mtime.nanos}`;
+      paths.set(`${prefix}/${name}`, `${digest?.hash}${seconds}`);
+    }
+    for (const { name, target } of message.symlinks) paths.set(`${prefix}/${name}`, `-> ${target}`);
+    for (const { name, digest } of message.directories) visit(digest?.hash ?? '', `${prefix}/${name}`);
+  };
+  visit(root.digest.hash, '');
+  return paths;
+}
+
+test('a root holds the layer and its own source, and nothing of other jobs', () => {
+  const layer = newLayer();
+  const header = file('/p/include/a.h', 'a');
+  addToLayer(layer, { files: [header], symlinks: [{ path: '/lib', target: 'usr/lib' }], directories: ['/p/empty'] });
+  const one = rootFor(layer, file('/p/src/one.c', 'one'));
+  const two = rootFor(layer, file('/p/src/two.c', 'two'));
+  assert.deepEqual([...flatten(one).keys()], ['/', '/lib', '/p/', '/p/empty/', '/p/include/', '/p/include/a.h', '/p/src/', '/p/src/one.c']);
+  assert.ok(!flatten(two).has('/p/src/one.c'));
+});
+
+test('jobs share every Directory that is not on the way to their source', () => {
+  const layer = newLayer();
+  addToLayer(layer, { files: [file('/p/include/a.h', 'a'), file('/usr/include/b.h', 'b')], symlinks: [], directories: [] });
+  const known = new Set<string>();
+  for (const blob of blobsMissing(rootFor(layer, file('/p/src/one.c', 'one')), () => false)) known.add(blob.digest.hash);
+  const lacking = blobsMissing(rootFor(layer, file('/p/src/two.c', 'two')), (digest) => known.has(digest.hash));
+  assert.equal(lacking.length, 4, 'two.c, /p/src, /p, /');
+});
+
+test('files of equal content carry their times, single ones do not', () => {
+  const layer = newLayer();
+  addToLayer(layer, { files: [file('/a/x.h', 'same', 1n)], symlinks: [], directories: [] });
+  assert.ok(!flatten(rootFor(layer, file('/s.c', 's'))).get('/a/x.h')?.includes('@'));
+  addToLayer(layer, { files: [file('/b/x.h', 'same', 2n)], symlinks: [], directories: [] });
+  const paths = flatten(rootFor(layer, file('/s.c', 's')));
+  assert.match(paths.get('/a/x.h') ?? '', /@1$/);
+  assert.match(paths.get('/b/x.h') ?? '', /@2$/);
+  const twin = flatten(rootFor(layer, file('/t.c', 's2')));
+  assert.ok(!twin.get('/t.c')?.includes('@'));
+});
+
+test('a source that equals a header carries its time, and so does the header', () => {
+  const layer = newLayer();
+  addToLayer(layer, { files: [file('/a/x.h', 'same', 1n)], symlinks: [], directories: [] });
+  const paths = flatten(rootFor(layer, file('/a/y.c', 'same', 3n)));
+  assert.match(paths.get('/a/x.h') ?? '', /@1$/);
+  assert.match(paths.get('/a/y.c') ?? '', /@3$/);
+});
+
+test('what changes is replaced and what vanishes is taken out, with all below it', () => {
+  const layer = newLayer();
+  addToLayer(layer, { files: [file('/p/a.h', 'old'), file('/p/d/b.h', 'b')], symlinks: [], directories: [] });
+  const changed = file('/p/a.h', 'new');
+  addToLayer(layer, { files: [changed], symlinks: [], directories: [] });
+  removePath(layer, '/p/d');
+  const paths = flatten(rootFor(layer, file('/s.c', 's')));
+  assert.equal(paths.get('/p/a.h'), changed.digest.hash);
+  assert.ok(![...paths.keys()].some((path) => path.startsWith('/p/d')));
+});
+
+test('after any additions and removals the messages say exactly what is there', () => {
+  const name = fc.constantFrom('a', 'b', 'é', '\u{1f41f}', '\uffee');
+  const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => `/r/${names.join('/')}`);
+  const step = fc.record({ path, content: fc.constantFrom('x', 'y', 'z'), remove: fc.boolean() });
+  const run = (steps: readonly { path: string; content: string; remove: boolean }[]): void => {
+    const layer = newLayer();
+    const model = new Map<string, string>();
+    for (const { path: at, content, remove } of steps) {
+      if (remove) {
+        removePath(layer, at);
+        for (const key of model.keys()) if (key === at || key.startsWith(`${at}/`)) model.delete(key);
+        continue;
+      }
+      const clashes = [...model.keys()].some((key) => key.startsWith(`${at}/`) || at.startsWith(`${key}/`));
+      if (clashes || flatten(rootFor(layer, file('/s.c', 's'))).has(`${at}/`)) continue;
+      const added = file(at, content);
+      addToLayer(layer, { files: [added], symlinks: [], directories: [] });
+      model.set(at, added.digest.hash);
+    }
+    const files = [...flatten(rootFor(layer, file('/s.c', 's')))].filter(([key]) => !key.endsWith('/') && key !== '/s.c');
+    assert.deepEqual(new Map(files.map(([key, value]) => [key, value.split('@')[0]])), model);
+  };
+  fc.assert(fc.property(fc.array(step, { maxLength: 12 }), run), { numRuns: 200 });
+});

@@ -1,0 +1,241 @@
+// The input root of a job, as REAPI Directory messages.
+//
+// All jobs of a build share one *layer*: the union of the files their closures reached. A job's root is the layer plus
+// the job's own source, so it differs from another job's only in the Directories on the way to that source: some seven
+// messages, where a tree of its own would be 350 files and 33 KB of metadata. A Directory, once encoded, is kept until
+// something under it changes, and its bytes never change afterwards: jobs in flight hold on to them.
+//
+// Files of equal content carry their modification time, because gcc takes two paths of equal size, time and bytes for
+// one file under `#pragma once`; with all times alike on the worker it would skip an include that it reads at home.
+import { digestOf, type Digest } from '../reapi/digest.ts';
+import { encodeDirectory, encodeDirectoryNode, encodeFileNode, encodeSymlinkNode } from './directory-encoding.ts';
+
+/** A file of the tree. The same object stands for the same content at the same path for as long as it is current. */
+export type TreeFile = {
+  readonly path: string;
+  readonly digest: Digest;
+  readonly executable: boolean;
+  readonly mtimeNs: bigint;
+  readonly bytes: () => Buffer;
+};
+
+export type TreeSymlink = { readonly path: string; readonly target: string };
+
+/** One encoded Directory with what its digests stand for. Immutable. */
+export type TreeDirectory = {
+  readonly digest: Digest;
+  readonly bytes: Buffer;
+  readonly files: readonly TreeFile[];
+  readonly children: readonly TreeDirectory[];
+};
+
+type Node = {
+  readonly name: string;
+  readonly parent: Node | undefined;
+  readonly directories: Map<string, Node>;
+  readonly files: Map<string, TreeFile>;
+  readonly symlinks: Map<string, string>;
+  encoded: TreeDirectory | undefined;
+};
+
+export type Layer = {
+  readonly root: Node;
+  /** What stands at each path, to see at once that an entry is there already. */
+  readonly present: Map<string, TreeFile | TreeSymlink | 'directory'>;
+  readonly byHash: Map<string, Set<TreeFile>>;
+};
+
+export type Additions = {
+  readonly files: readonly TreeFile[];
+  readonly symlinks: readonly TreeSymlink[];
+  readonly directories: readonly string[];
+};
+
+function newNode(name: string, parent: Node | undefined): Node {
+  return { name, parent, directories: new Map(), files: new Map(), symlinks: new Map(), encoded: undefined };
+}
+
+export function newLayer(): Layer {
+  return { root: newNode('', undefined), present: new Map(), byHash: new Map() };
+}
+
+function touch(node: Node): void {
+  for (let at: Node | undefined = node; at !== undefined; at = at.parent) {
+    if (at.encoded === undefined && at !== node) return;
+    at.encoded = undefined;
+  }
+}
+
+function nodeAt(layer: Layer, path: string): Node {
+  let node = layer.root;
+  for (const name of path.split('/')) {
+    if (name === '') continue;
+    let child = node.directories.get(name);
+    if (child === undefined) {
+      child = newNode(name, node);
+      node.directories.set(name, child);
+      touch(node);
+    }
+    node = child;
+  }
+  return node;
+}
+
+function splitPath(path: string): { readonly parent: string; readonly name: string } {
+  const at = path.lastIndexOf('/');
+  return { parent: path.slice(0, at), name: path.slice(at + 1) };
+}
+
+function isShared(layer: Layer, file: TreeFile): boolean {
+  return file.digest.sizeBytes > 0 && (layer.byHash.get(file.digest.hash)?.size ?? 0) > 1;
+}
+
+/** Notes the content; a second path of one content makes the Directories of both to be encoded anew, with times. */
+function noteContent(layer: Layer, file: TreeFile): void {
+  const same = layer.byHash.get(file.digest.hash);
+  if (same === undefined) {
+    layer.byHash.set(file.digest.hash, new Set([file]));
+    return;
+  }
+  same.add(file);
+  if (same.size === 2) for (const other of same) touch(nodeAt(layer, splitPath(other.path).parent));
+}
+
+function addFile(layer: Layer, file: TreeFile): void {
+  const before = layer.present.get(file.path);
+  if (before === file) return;
+  if (before !== undefined) removePath(layer, file.path);
+  const { parent, name } = splitPath(file.path);
+  const node = nodeAt(layer, parent);
+  node.files.set(name, file);
+  layer.present.set(file.path, file);
+  touch(node);
+  noteContent(layer, file);
+}
+
+function addSymlink(layer: Layer, link: TreeSymlink): void {
+  const before = layer.present.get(link.path);
+  if (typeof before === 'object' && 'target' in before && before.target === link.target) return;
+  if (before !== undefined) removePath(layer, link.path);
+  const { parent, name } = splitPath(link.path);
+  const node = nodeAt(layer, parent);
+  node.symlinks.set(name, link.target);
+  layer.present.set(link.path, link);
+  touch(node);
+}
+
+function addDirectory(layer: Layer, path: string): void {
+  if (layer.present.get(path) === 'directory') return;
+  nodeAt(layer, path);
+  layer.present.set(path, 'directory');
+}
+
+/** Adds what is not there yet, and puts the current content in place of an older one. */
+export function addToLayer(layer: Layer, { files, symlinks, directories }: Additions): void {
+  for (const path of directories) addDirectory(layer, path);
+  for (const link of symlinks) addSymlink(layer, link);
+  for (const file of files) addFile(layer, file);
+}
+
+/** Takes out what no longer exists at home, with all that was below it. */
+export function removePath(layer: Layer, path: string): void {
+  const { parent, name } = splitPath(path);
+  const node = nodeAt(layer, parent);
+  const file = node.files.get(name);
+  if (file !== undefined) layer.byHash.get(file.digest.hash)?.delete(file);
+  if (node.directories.has(name)) {
+    for (const [below, entry] of layer.present) {
+      if (!below.startsWith(`${path}/`)) continue;
+      layer.present.delete(below);
+      if (typeof entry === 'object' && 'digest' in entry) layer.byHash.get(entry.digest.hash)?.delete(entry);
+    }
+  }
+  node.files.delete(name);
+  node.symlinks.delete(name);
+  node.directories.delete(name);
+  layer.present.delete(path);
+  touch(node);
+}
+
+type Overlay = { readonly names: readonly string[]; readonly file: TreeFile } | undefined;
+
+function encodeNode(layer: Layer, node: Node, extra: Overlay): TreeDirectory {
+  if (extra === undefined && node.encoded !== undefined) return node.encoded;
+  const [next, ...deeper] = extra?.names ?? [];
+  const isLast = extra !== undefined && deeper.length === 0;
+  const directories = new Map<string, TreeDirectory>();
+  for (const [name, child] of node.directories) {
+    const inside = extra !== undefined && !isLast && name === next ? { names: deeper, file: extra.file } : undefined;
+    directories.set(name, encodeNode(layer, child, inside));
+  }
+  if (extra !== undefined && !isLast && next !== undefined && !node.directories.has(next)) {
+    directories.set(next, encodeNode(layer, newNode(next, node), { names: deeper, file: extra.file }));
+  }
+  const files = new Map(node.files);
+  if (extra !== undefined && isLast && next !== undefined) files.set(next, extra.file);
+  const bytes = encodeDirectory({
+    files: [...files].map(([name, file]) => ({ name, bytes: encodeFile(layer, name, file, extra?.file) })),
+    directories: [...directories].map(([name, child]) => ({ name, bytes: encodeDirectoryNode(name, child.digest) })),
+    symlinks: [...node.symlinks].map(([name, target]) => ({ name, bytes: encodeSymlinkNode(name, target) })),
+  });
+  const encoded: TreeDirectory = {
+    digest: digestOf(bytes),
+    bytes,
+    files: [...files.values()],
+    children: [...directories.values()],
+  };
+  if (extra === undefined) node.encoded = encoded;
+  return encoded;
+}
+
+// Bytes of a FileNode without a time never change: they are made once a file.
+const plainNodes = new WeakMap<TreeFile, Buffer>();
+
+function encodeFile(layer: Layer, name: string, file: TreeFile, own: TreeFile | undefined): Buffer {
+  const twin = own !== undefined && file !== own && file.digest.sizeBytes > 0 && file.digest.hash === own.digest.hash;
+  if (twin || isShared(layer, file)) {
+    return encodeFileNode({ name, digest: file.digest, executable: file.executable, mtimeNs: file.mtimeNs });
+  }
+  let bytes = plainNodes.get(file);
+  if (bytes === undefined) {
+    bytes = encodeFileNode({ name, digest: file.digest, executable: file.executable });
+    plainNodes.set(file, bytes);
+  }
+  return bytes;
+}
+
+/**
+ * The root for one job: the layer and the job's own source. A source whose content also stands elsewhere in the layer
+ * joins the layer, so that both paths carry their times.
+ */
+export function rootFor(layer: Layer, source: TreeFile): TreeDirectory {
+  if (layer.present.get(source.path) === source) return encodeNode(layer, layer.root, undefined);
+  const twins = layer.byHash.get(source.digest.hash);
+  if (layer.present.has(source.path) || (source.digest.sizeBytes > 0 && twins !== undefined && twins.size > 0)) {
+    addFile(layer, source);
+    return encodeNode(layer, layer.root, undefined);
+  }
+  const names = source.path.split('/').filter((name) => name !== '');
+  return encodeNode(layer, layer.root, { names, file: source });
+}
+
+export type TreeBlob = { readonly digest: Digest; readonly bytes: () => Buffer };
+
+/** Every blob of the tree that `has` does not know; what is below a known Directory is known. */
+export function blobsMissing(root: TreeDirectory, has: (digest: Digest) => boolean): TreeBlob[] {
+  const missing: TreeBlob[] = [];
+  const seen = new Set<string>();
+  const visit = (directory: TreeDirectory): void => {
+    if (seen.has(directory.digest.hash) || has(directory.digest)) return;
+    seen.add(directory.digest.hash);
+    for (const child of directory.children) visit(child);
+    for (const file of directory.files) {
+      if (seen.has(file.digest.hash) || has(file.digest)) continue;
+      seen.add(file.digest.hash);
+      missing.push({ digest: file.digest, bytes: file.bytes });
+    }
+    missing.push({ digest: directory.digest, bytes: () => directory.bytes });
+  };
+  visit(root);
+  return missing;
+}

@@ -1,0 +1,111 @@
+// One compile's way through the client, top to bottom. Every step either goes on or ends the job with a named reason;
+// a job that ends so is run here, by the launcher, in the place where the user started it.
+//
+//   1 understand   same root, a known compiler, a command line and an environment that can travel
+//   2 closure      every file the compile can read
+//   3 tree         the input root
+//   4 send         a host, and the blobs it lacks
+//   5 execute      there; elsewhere if the host fails; then home
+//   6 answer       the outputs, checked, for the launcher to write
+import { choose } from '../farm/farm.ts';
+import { trouble, type Host, type ReadyHost } from '../farm/host.ts';
+import type { ReasonId } from '../observe/reasons.ts';
+import type { JobEnd } from '../observe/tally.ts';
+import { isFallback } from '../observe/tally.ts';
+import { makeAction, type PlannedAction } from './action.ts';
+import { findClosure } from './closure.ts';
+import { executeOn } from './execute.ts';
+import { addToLayer, rootFor } from './input-tree.ts';
+import type { Completed, LauncherRequest } from './launcher-wire.ts';
+import { completedFrom } from './outputs.ts';
+import { understandJob, type UnderstoodJob } from './understand.ts';
+import type { Session } from './session.ts';
+import type { ClientWorld } from './world.ts';
+
+/** A job that stays here, and why. */
+export type RunHere = { readonly kind: 'here'; readonly reason: ReasonId; readonly detail: string };
+
+export type JobAnswer =
+  | RunHere
+  | { readonly kind: 'completed'; readonly completed: Completed; readonly end: JobEnd }
+  | { readonly kind: 'refused'; readonly reason: ReasonId; readonly detail: string };
+
+// A job goes to at most this many hosts before it comes home: each failure has cost its upload and its wait.
+const mostHosts = 2;
+
+export async function runJob(
+  world: ClientWorld,
+  session: Session,
+  job: { readonly request: LauncherRequest; readonly signal: AbortSignal },
+): Promise<JobAnswer> {
+  const answer = await sendJob(world, session, job);
+  if (answer.kind !== 'here' || !session.settings.strict || !isFallback(answer.reason)) return answer;
+  return { kind: 'refused', reason: answer.reason, detail: answer.detail };
+}
+
+async function sendJob(
+  world: ClientWorld,
+  session: Session,
+  job: { readonly request: LauncherRequest; readonly signal: AbortSignal },
+): Promise<JobAnswer> {
+  const understood = await understandJob(world, job.request);
+  if (understood.kind === 'here') return understood;
+  const planned = planAction(world, session, understood.job);
+  if (planned.kind === 'here') return planned;
+  return executeSomewhere(world, session, { ...planned, understood: understood.job, signal: job.signal });
+}
+
+type Planned = { readonly kind: 'planned'; readonly action: PlannedAction };
+
+/** Closure, tree and action. No wait inside: what was looked at is of one moment. */
+function planAction(world: ClientWorld, session: Session, job: UnderstoodJob): Planned | RunHere {
+  const closure = findClosure(world, session.layer, job);
+  if (closure.kind === 'here') return closure;
+  addToLayer(session.layer, closure.additions);
+  const root = rootFor(session.layer, closure.source);
+  return { kind: 'planned', action: makeAction(job, root) };
+}
+
+type Sending = Planned & { readonly understood: UnderstoodJob; readonly signal: AbortSignal };
+
+async function executeSomewhere(world: ClientWorld, session: Session, sending: Sending): Promise<JobAnswer> {
+  const { action, understood, signal } = sending;
+  const tried = new Set<Host>();
+  let last: RunHere | undefined;
+  while (tried.size < mostHosts) {
+    const choice = await choose(session.farm, understood.toolchain.digest, tried);
+    if (choice.kind === 'none') return last ?? { kind: 'here', reason: choice.reason, detail: choice.detail };
+    tried.add(choice.host);
+    const end = await executeCounted(session, choice, { action, signal });
+    if (signal.aborted) return { kind: 'here', reason: 'interrupted', detail: '' };
+    if (end.kind === 'done') {
+      const answer = await completedFrom(understood, choice.host, end);
+      if (answer.kind === 'completed') {
+        choice.host.failures = 0;
+        choice.host.jobsDone += 1;
+        return answer;
+      }
+      if (answer.reason !== 'bad-answer') return answer;
+      trouble(choice.host, session.farm.world, answer.detail);
+      last = answer;
+      continue;
+    }
+    if (end.kind === 'job-fault') return { kind: 'here', reason: end.reason, detail: end.detail };
+    if (end.disconnect) trouble(choice.host, session.farm.world, end.detail);
+    last = { kind: 'here', reason: end.reason, detail: `${choice.host.spec.name}: ${end.detail}` };
+  }
+  return last ?? { kind: 'here', reason: 'worker-failed', detail: '' };
+}
+
+async function executeCounted(
+  session: Session,
+  { host, ready }: { readonly host: Host; readonly ready: ReadyHost },
+  job: { readonly action: PlannedAction; readonly signal: AbortSignal },
+) {
+  host.inFlight += 1;
+  try {
+    return await executeOn(host, ready.client, { ...job, resultCache: session.settings.resultCache });
+  } finally {
+    host.inFlight -= 1;
+  }
+}

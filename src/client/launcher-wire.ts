@@ -1,0 +1,220 @@
+// What the launcher and the client daemon say to each other over the Unix socket. Pure: bytes in, values out.
+//
+// Request, one frame:  "SHL1", u32 length of the rest, then records of u8 tag, u32 n, n bytes (all little-endian).
+// Answer: frames of u8 tag, u32 n, n bytes; the frame X (wait status) ends it.
+// Control (the command line's own questions): "SHC1", u32 length, JSON; answered by u32 length, JSON, repeated.
+// A frame that does not parse is refused as a whole: the launcher then runs the compiler itself.
+
+export const maxRequestBytes = 16 * 1024 * 1024;
+export const preambleBytes = 8;
+
+export type FileIdentity = { readonly dev: bigint; readonly ino: bigint };
+
+export type Terminal = {
+  /** 1, 2, 4: descriptor 0, 1, 2 is a terminal; 8, 16, 32: it is closed. */
+  readonly bits: number;
+  readonly columns: number;
+  readonly rows: number;
+};
+
+export type LauncherRequest = {
+  /** The compiler as found on PATH, absolute, symbolic links not followed. */
+  readonly compiler: string;
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly umask: number;
+  readonly limits: readonly { readonly resource: number; readonly soft: bigint; readonly hard: bigint }[];
+  readonly terminal: Terminal;
+  readonly root: FileIdentity;
+  readonly cwdIdentity: FileIdentity;
+  readonly sources: readonly { readonly index: number; readonly identity: FileIdentity }[];
+  readonly pid: number;
+};
+
+/** `bytes` is a text that is not UTF-8: REAPI's strings are, so such a job stays at home. */
+export type DecodedRequest =
+  | { readonly kind: 'request'; readonly request: LauncherRequest }
+  | { readonly kind: 'not-utf8' }
+  | { readonly kind: 'malformed'; readonly why: string };
+
+export type Preamble = { readonly kind: 'job' | 'control'; readonly bodyBytes: number };
+
+/** Reads the first eight bytes of a connection, or undefined if they open nothing that we know. */
+export function decodePreamble(bytes: Buffer): Preamble | undefined {
+  const magic = bytes.toString('latin1', 0, 4);
+  const bodyBytes = bytes.readUInt32LE(4);
+  if (bodyBytes > maxRequestBytes) return undefined;
+  if (magic === 'SHL1') return { kind: 'job', bodyBytes };
+  if (magic === 'SHC1') return { kind: 'control', bodyBytes };
+  return undefined;
+}
+
+type Draft = { -readonly [K in keyof LauncherRequest]?: LauncherRequest[K] } & {
+  argv: string[];
+  env: string[];
+  limits: { resource: number; soft: bigint; hard: bigint }[];
+  sources: { index: number; identity: FileIdentity }[];
+};
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+// Length each fixed-size record must have, by tag.
+const fixedBytes: Readonly<Record<string, number>> = { u: 4, l: 20, t: 5, r: 16, c: 16, s: 20, p: 4 };
+
+function identityAt(body: Buffer, at: number): FileIdentity {
+  return { dev: body.readBigUInt64LE(at), ino: body.readBigUInt64LE(at + 8) };
+}
+
+function takeFixed(draft: Draft, tag: string, value: Buffer): void {
+  switch (tag) {
+    case 'u':
+      draft.umask = value.readUInt32LE(0);
+      break;
+    case 'l':
+      draft.limits.push({
+        resource: value.readUInt32LE(0),
+        soft: value.readBigUInt64LE(4),
+        hard: value.readBigUInt64LE(12),
+      });
+      break;
+    case 't':
+      draft.terminal = { bits: value.readUInt8(0), columns: value.readUInt16LE(1), rows: value.readUInt16LE(3) };
+      break;
+    case 'r':
+      draft.root = identityAt(value, 0);
+      break;
+    case 'c':
+      draft.cwdIdentity = identityAt(value, 0);
+      break;
+    case 's':
+      draft.sources.push({ index: value.readUInt32LE(0), identity: identityAt(value, 4) });
+      break;
+    default:
+      draft.pid = value.readUInt32LE(0);
+  }
+}
+
+function takeText(draft: Draft, tag: string, text: string): boolean {
+  switch (tag) {
+    case 'x':
+      draft.compiler = text;
+      return true;
+    case 'a':
+      draft.argv.push(text);
+      return true;
+    case 'e':
+      draft.env.push(text);
+      return true;
+    case 'w':
+      draft.cwd = text;
+      return true;
+    default:
+      return false;
+  }
+}
+
+const malformed = (why: string): DecodedRequest => ({ kind: 'malformed', why });
+
+/** Decodes the body of a job's request (what follows the preamble). */
+export function decodeRequest(body: Buffer): DecodedRequest {
+  const draft: Draft = { argv: [], env: [], limits: [], sources: [] };
+  for (let at = 0; at < body.length; ) {
+    if (body.length - at < 5) return malformed('a record is cut short');
+    const tag = String.fromCharCode(body.readUInt8(at));
+    const size = body.readUInt32LE(at + 1);
+    at += 5;
+    if (size > body.length - at) return malformed(`record ${tag} is longer than its frame`);
+    const value = body.subarray(at, at + size);
+    at += size;
+    const fixed = fixedBytes[tag];
+    if (fixed !== undefined) {
+      if (size !== fixed) return malformed(`record ${tag} has ${size} bytes instead of ${fixed}`);
+      takeFixed(draft, tag, value);
+      continue;
+    }
+    let text: string;
+    try {
+      text = utf8.decode(value);
+    } catch {
+      return { kind: 'not-utf8' };
+    }
+    if (text.includes('\0')) return malformed(`record ${tag} holds a NUL`);
+    if (!takeText(draft, tag, text)) return malformed(`record ${JSON.stringify(tag)} is unknown`);
+  }
+  return finish(draft);
+}
+
+function finish(draft: Draft): DecodedRequest {
+  const { compiler, cwd, umask, terminal, root, cwdIdentity, pid } = draft;
+  if (compiler === undefined || !compiler.startsWith('/')) return malformed('no absolute compiler path');
+  if (cwd === undefined || !cwd.startsWith('/')) return malformed('no absolute working directory');
+  if (draft.argv.length === 0) return malformed('no argv');
+  if (umask === undefined || terminal === undefined || root === undefined) return malformed('a record is missing');
+  if (cwdIdentity === undefined || pid === undefined) return malformed('a record is missing');
+  return { kind: 'request', request: { ...draft, compiler, cwd, umask, terminal, root, cwdIdentity, pid } };
+}
+
+/** `replace` makes a new inode, as an assembler does; `in-place` truncates, as cc1 does with what it opens by fopen. */
+export type OutputFile = {
+  readonly path: string;
+  readonly how: 'replace' | 'in-place';
+  readonly content: Buffer;
+};
+
+export type Completed = {
+  readonly outputs: readonly OutputFile[];
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  /** As from waitpid: exit code << 8, or the signal. */
+  readonly waitStatus: number;
+};
+
+function frameHead(tag: string, size: number): Buffer {
+  const head = Buffer.allocUnsafe(5);
+  head.writeUInt8(tag.charCodeAt(0), 0);
+  head.writeUInt32LE(size, 1);
+  return head;
+}
+
+function outputFrames(output: OutputFile): Buffer[] {
+  const path = Buffer.from(output.path);
+  const begin = Buffer.allocUnsafe(13);
+  begin.writeUInt8(output.how === 'replace' ? 0 : 1, 0);
+  begin.writeUInt32LE(0o666, 1);
+  begin.writeBigUInt64LE(BigInt(output.content.length), 5);
+  const frames = [frameHead('O', begin.length + path.length), begin, path];
+  if (output.content.length > 0) frames.push(frameHead('D', output.content.length), output.content);
+  return frames;
+}
+
+/** The whole answer of a job that was done for the launcher. */
+export function encodeCompleted(done: Completed): Buffer {
+  const frames = done.outputs.flatMap(outputFrames);
+  if (done.stdout.length > 0) frames.push(frameHead('1', done.stdout.length), done.stdout);
+  if (done.stderr.length > 0) frames.push(frameHead('2', done.stderr.length), done.stderr);
+  const status = Buffer.allocUnsafe(4);
+  status.writeUInt32LE(done.waitStatus, 0);
+  frames.push(frameHead('X', 4), status);
+  return Buffer.concat(frames);
+}
+
+/** "Run it yourself", with the reason's id for whoever traces the socket. */
+export function encodeRunHere(reason: string): Buffer {
+  return Buffer.concat([frameHead('R', Buffer.byteLength(reason)), Buffer.from(reason)]);
+}
+
+/** Says that the job is alive: a launcher that hears nothing for two minutes compiles by itself. */
+export const heartbeat: Buffer = frameHead('H', 0);
+
+export function encodeControl(message: unknown): Buffer {
+  const body = Buffer.from(JSON.stringify(message));
+  const head = Buffer.allocUnsafe(4);
+  head.writeUInt32LE(body.length, 0);
+  return Buffer.concat([head, body]);
+}
+
+/** A control request as the command line sends it: preamble and JSON. */
+export function encodeControlRequest(message: unknown): Buffer {
+  return Buffer.concat([Buffer.from('SHC1'), encodeControl(message)]);
+}

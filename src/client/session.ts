@@ -1,0 +1,63 @@
+// Builds: what each asked for, and what became of its compiles. A compile belongs to the session that its environment
+// names; a scrubbed environment names none, and then the youngest session is meant; without any, the daemon's own.
+import { randomBytes } from 'node:crypto';
+import { farmBytes, slotsOf, type Farm } from '../farm/farm.ts';
+import { newTally, summarize, type Summary, type Tally } from '../observe/tally.ts';
+import { newLayer, type Layer } from './input-tree.ts';
+import type { Settings } from './settings.ts';
+
+export type Session = {
+  readonly id: string;
+  readonly settings: Settings;
+  readonly farm: Farm;
+  readonly tally: Tally;
+  /** The input layer that the jobs of this build share. */
+  readonly layer: Layer;
+  readonly startedMs: number;
+  readonly bytesAtStart: { readonly sent: number; readonly received: number };
+  /** Jobs waiting for the farm, and compiles running here. */
+  running: number;
+  here: number;
+};
+
+export type Sessions = {
+  readonly open: Map<string, Session>;
+  /** For compiles outside any `shoal make`; made when the first one comes. */
+  readonly own: () => Session;
+};
+
+export const sessionVariable = 'SHOAL_SESSION';
+
+export function newSession(settings: Settings, farm: Farm, startedMs: number): Session {
+  return {
+    id: randomBytes(6).toString('hex'),
+    settings,
+    farm,
+    tally: newTally(),
+    layer: newLayer(),
+    startedMs,
+    bytesAtStart: farmBytes(farm),
+    running: 0,
+    here: 0,
+  };
+}
+
+/** The session a compile belongs to, by its environment. */
+export function sessionOf(sessions: Sessions, env: readonly string[]): Session {
+  const prefix = `${sessionVariable}=`;
+  const named = env.find((entry) => entry.startsWith(prefix))?.slice(prefix.length);
+  const found = named === undefined ? undefined : sessions.open.get(named);
+  return found ?? [...sessions.open.values()].at(-1) ?? sessions.own();
+}
+
+/** The session's summary now; the CPU of its owner and the build's children is the owner's to add. */
+export function summaryOf(session: Session, nowMs: number, daemonCpuMs: number): Summary {
+  const { sent, received } = farmBytes(session.farm);
+  return summarize(session.tally, {
+    bytesSent: sent - session.bytesAtStart.sent,
+    bytesReceived: received - session.bytesAtStart.received,
+    wallMs: Math.round(nowMs - session.startedMs),
+    clientCpuMs: Math.round(daemonCpuMs),
+    slots: slotsOf(session.farm),
+  });
+}

@@ -1,0 +1,151 @@
+// Step 1 of a job: can this invocation run elsewhere at all? Looks at everything but the files that it includes.
+import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { understand } from '../compiler/command-line.ts';
+import { environmentFor } from '../compiler/environment.ts';
+import type { BuiltinIncludes, Toolchain } from '../compiler/toolchain.ts';
+import type { Output, TranslationUnit } from '../compiler/translation-unit.ts';
+import type { FileIdentity, LauncherRequest } from './launcher-wire.ts';
+import type { RunHere } from './job.ts';
+import type { ClientWorld } from './world.ts';
+
+export type PlannedOutput = Output & {
+  /** Absolute, its directory physical: where the launcher writes. */
+  readonly target: string;
+};
+
+export type UnderstoodJob = {
+  readonly request: LauncherRequest;
+  readonly toolchain: Toolchain;
+  readonly unit: TranslationUnit;
+  readonly builtins: BuiltinIncludes;
+  /** The variables that go along, `NAME=value`, as the table of the compilers' variables says. */
+  readonly env: readonly { readonly name: string; readonly value: string }[];
+  readonly sourceDateEpoch: boolean;
+  readonly outputs: readonly PlannedOutput[];
+};
+
+const here = (reason: RunHere['reason'], detail: string): RunHere => ({ kind: 'here', reason, detail });
+
+const maxResponseFileBytes = 1 << 20;
+const unlimited = 2n ** 64n - 1n;
+// RLIMIT_CPU, FSIZE, DATA, RSS, AS: a user who bounds these wants the compiler to feel them.
+const feltLimits: ReadonlySet<number> = new Set([0, 1, 2, 5, 9]);
+const stackLimit = 3;
+// gcc raises its own soft stack limit to 64 MB where the hard one allows.
+const stackWanted = 64n * 1024n * 1024n;
+const closedBits = 8 | 16 | 32;
+
+function environmentMap(env: readonly string[]): Map<string, string> {
+  const map = new Map<string, string>();
+  for (const entry of env) {
+    const at = entry.indexOf('=');
+    if (at > 0) map.set(entry.slice(0, at), entry.slice(at + 1));
+  }
+  return map;
+}
+
+function isSame(path: string, { dev, ino }: FileIdentity): boolean {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found !== undefined && found.dev === dev && found.ino === ino;
+}
+
+/** The launcher's `/`, working directory and sources must be the very files that the daemon sees under these names. */
+function otherRoot(request: LauncherRequest): RunHere | undefined {
+  if (!isSame('/', request.root)) return here('other-root', '/');
+  if (!isSame(request.cwd, request.cwdIdentity)) return here('other-root', request.cwd);
+  for (const { index, identity } of request.sources) {
+    const spelled = request.argv[index];
+    if (spelled === undefined || !isSame(resolve(request.cwd, spelled), identity)) {
+      return here('other-root', spelled ?? '');
+    }
+  }
+  return undefined;
+}
+
+function limited(request: LauncherRequest): RunHere | undefined {
+  if ((request.terminal.bits & closedBits) !== 0) return here('limits', 'a standard stream is closed');
+  for (const { resource, soft, hard } of request.limits) {
+    if (feltLimits.has(resource) && soft !== unlimited) return here('limits', `limit ${resource} is ${soft}`);
+    if (resource === stackLimit && hard < stackWanted) return here('limits', `the stack is limited to ${hard} bytes`);
+  }
+  return undefined;
+}
+
+function planOutput(cwd: string, output: Output): PlannedOutput | RunHere {
+  const spelled = resolve(cwd, output.path);
+  let directory: string;
+  try {
+    directory = realpathSync.native(dirname(spelled));
+  } catch {
+    return here('output-directory-missing', output.path);
+  }
+  // A directory behind a symbolic link would have to be one on the worker too; rare, and cheap to do here.
+  if (directory !== dirname(spelled)) return here('output-link', output.path);
+  const target = `${directory === '/' ? '' : directory}/${basename(spelled)}`;
+  const existing = lstatSync(target, { throwIfNoEntry: false });
+  if (existing !== undefined) {
+    if (existing.isSymbolicLink() || (existing.isFile() && existing.nlink > 1)) return here('output-link', output.path);
+    if (!existing.isFile()) return here('output-special', output.path);
+  }
+  return { ...output, target };
+}
+
+function planOutputs(cwd: string, unit: TranslationUnit): readonly PlannedOutput[] | RunHere {
+  const planned: PlannedOutput[] = [];
+  for (const output of unit.outputs) {
+    const one = planOutput(cwd, output);
+    if ('reason' in one) return one;
+    planned.push(one);
+  }
+  const source = resolve(cwd, unit.source);
+  if (planned.some((output) => output.target === source)) return here('output-is-input', unit.source);
+  return planned;
+}
+
+function responseFileReader(cwd: string): (path: string) => string | undefined {
+  return (path) => {
+    try {
+      const file = resolve(cwd, path);
+      const found = statSync(file);
+      if (!found.isFile() || found.size > maxResponseFileBytes) return undefined;
+      return readFileSync(file, 'utf8');
+    } catch {
+      return undefined;
+    }
+  };
+}
+
+export async function understandJob(
+  world: ClientWorld,
+  request: LauncherRequest,
+): Promise<{ readonly kind: 'understood'; readonly job: UnderstoodJob } | RunHere> {
+  const env = environmentMap(request.env);
+  const toolchain = await world.toolchains.find(request.compiler, env);
+  if (toolchain.kind === 'not-a-compiler') return here('not-a-compiler', `${request.compiler}: ${toolchain.why}`);
+  const verdict = understand({
+    argv: request.argv,
+    env,
+    family: toolchain.family,
+    cplusplusDriver: toolchain.cplusplusDriver,
+    readResponseFile: responseFileReader(request.cwd),
+  });
+  if (verdict.kind === 'here') return verdict;
+  const { unit } = verdict;
+  const apart = otherRoot(request) ?? limited(request);
+  if (apart !== undefined) return apart;
+  const variables = environmentFor(env, toolchain.family);
+  if (variables.kind === 'here') return variables;
+  const builtins = await world.toolchains.includes(
+    toolchain,
+    { language: unit.language, options: unit.probeOptions },
+    env,
+  );
+  const outputs = planOutputs(request.cwd, unit);
+  if ('reason' in outputs) return outputs;
+  const sourceDateEpoch = env.has('SOURCE_DATE_EPOCH');
+  return {
+    kind: 'understood',
+    job: { request, toolchain, unit, builtins, env: variables.variables, sourceDateEpoch, outputs },
+  };
+}

@@ -1,0 +1,10 @@
+// What the client daemon's jobs share: views of the file system and of the compilers, and the clock.
+import type { IncludeView } from '../includes/view.ts';
+import type { Clock } from '../observe/clock.ts';
+import type { ToolchainView } from './toolchains.ts';
+
+export type ClientWorld = {
+  readonly clock: Clock;
+  readonly includes: IncludeView;
+  readonly toolchains: ToolchainView;
+};

@@ -1,0 +1,127 @@
+// One host of the farm: how it is reached, what it holds, how it has behaved.
+//
+//   idle ──reach()──▶ connecting ──▶ ready ──trouble()──▶ resting ──time──▶ idle
+//                         └──────────trouble()──────────────▲
+//
+// A host rests for a second after its first failure, twice as long after each further one, a minute at most; one job
+// done clears its record. Only what is the host's own fault counts: a user's compile error never does.
+import type { Clock } from '../observe/clock.ts';
+import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
+import type { ReapiClient, Target } from '../reapi/client.ts';
+import type { HostSpec } from './host-spec.ts';
+
+const firstRestMs = 1000;
+const longestRestMs = 60_000;
+
+export type Connect = (target: Target) => ReapiClient;
+
+export type ReadyHost = {
+  readonly kind: 'ready';
+  readonly client: ReapiClient;
+  readonly toolchains: ReadonlySet<DigestKey>;
+  readonly slots: number;
+};
+
+export type HostState =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'connecting'; readonly attempt: Promise<HostState> }
+  | ReadyHost
+  | { readonly kind: 'resting'; readonly untilMs: number; readonly why: string };
+
+export type Host = {
+  readonly spec: HostSpec;
+  state: HostState;
+  failures: number;
+  inFlight: number;
+  jobsDone: number;
+  /** Blobs this host was given or said to have; a Directory's digest stands for everything below it. */
+  readonly known: Set<DigestKey>;
+  /** Large uploads under way: jobs that need their blobs wait for them. */
+  bulkUpload: Promise<void>;
+  /** Bytes over connections that have ended. */
+  pastBytes: { sent: number; received: number };
+};
+
+export function newHost(spec: HostSpec): Host {
+  return {
+    spec,
+    state: { kind: 'idle' },
+    failures: 0,
+    inFlight: 0,
+    jobsDone: 0,
+    known: new Set(),
+    bulkUpload: Promise.resolve(),
+    pastBytes: { sent: 0, received: 0 },
+  };
+}
+
+export type HostWorld = { readonly connect: Connect; readonly clock: Clock };
+
+function targetOf({ address }: HostSpec): Target {
+  return address;
+}
+
+/** The host's state once it is settled: connects if it is idle or has rested enough. Never throws. */
+export async function reach(host: Host, world: HostWorld): Promise<HostState> {
+  const { state } = host;
+  if (state.kind === 'ready') return state;
+  if (state.kind === 'connecting') return state.attempt;
+  if (state.kind === 'resting' && world.clock.nowMs() < state.untilMs) return state;
+  const attempt = open(host, world);
+  host.state = { kind: 'connecting', attempt };
+  return attempt;
+}
+
+async function open(host: Host, world: HostWorld): Promise<HostState> {
+  const client = world.connect(targetOf(host.spec));
+  try {
+    await client.ready();
+    const listed = await client.toolchains();
+    const ready: ReadyHost = {
+      kind: 'ready',
+      client,
+      toolchains: new Set(listed.toolchains.map((toolchain) => digestKey(toolchain.digest))),
+      slots: host.spec.slots ?? Math.max(1, listed.slots),
+    };
+    client.onClose((error) => {
+      if (host.state === ready) trouble(host, world, `connection lost: ${error.message}`);
+    });
+    host.state = ready;
+    return ready;
+  } catch (error) {
+    client.close();
+    return trouble(host, world, (error as Error).message);
+  }
+}
+
+/** The host failed in a way that is its own fault: it rests, and is asked again later. */
+export function trouble(host: Host, world: HostWorld, why: string): HostState {
+  leave(host);
+  host.failures += 1;
+  const restMs = Math.min(longestRestMs, firstRestMs * 2 ** (host.failures - 1));
+  const resting: HostState = { kind: 'resting', untilMs: world.clock.nowMs() + restMs, why };
+  host.state = resting;
+  return resting;
+}
+
+/** Closes the connection, if any. What the host knew may be gone when it comes back. */
+export function leave(host: Host): void {
+  if (host.state.kind === 'ready') {
+    const { sent, received } = host.state.client.bytes();
+    host.pastBytes = { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
+    host.state.client.close();
+  }
+  host.state = { kind: 'idle' };
+  host.known.clear();
+  host.bulkUpload = Promise.resolve();
+}
+
+export function bytesOf(host: Host): { sent: number; received: number } {
+  if (host.state.kind !== 'ready') return host.pastBytes;
+  const { sent, received } = host.state.client.bytes();
+  return { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
+}
+
+export function forget(host: Host, digests: readonly Digest[]): void {
+  for (const digest of digests) host.known.delete(digestKey(digest));
+}

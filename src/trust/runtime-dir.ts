@@ -1,0 +1,56 @@
+// Where this user's sockets are. The place follows from the uid alone, never from the environment: a scrubbed
+// environment (`env -i`, debuild) still finds the daemon, and no variable can lead a launcher to somebody else's socket.
+// launcher/ computes the same path in C.
+import { lstatSync, mkdirSync, type Stats } from 'node:fs';
+
+export type RuntimeDir = { readonly path: string; readonly socket: string; readonly workerSocket: string };
+
+export class RuntimeDirError extends Error {
+  readonly code = 'RUNTIME_DIR';
+}
+
+function statOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false });
+}
+
+/** `/run/user/UID/shoal` where the login manager made that directory for the uid, else `/tmp/shoal-UID`. */
+export function runtimeDirPath(uid: number): string {
+  const login = statOf(`/run/user/${uid}`);
+  const usable = login !== undefined && login.isDirectory() && login.uid === uid;
+  return usable ? `/run/user/${uid}/shoal` : `/tmp/shoal-${uid}`;
+}
+
+function currentUid(): number {
+  const uid = process.getuid?.();
+  if (uid === undefined) throw new RuntimeDirError('this system has no user ids');
+  return uid;
+}
+
+/**
+ * The runtime directory, made if absent. It must be a directory of our own that nobody else can enter: /tmp is shared,
+ * and whoever owns the directory owns the sockets in it.
+ * @throws RuntimeDirError if somebody else made it first, or it is open to others.
+ */
+export function openRuntimeDir(uid: number = currentUid()): RuntimeDir {
+  const path = runtimeDirPath(uid);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      throw new RuntimeDirError(`cannot make ${path}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  const found = statOf(path);
+  if (found === undefined || !found.isDirectory() || found.uid !== uid || (found.mode & 0o077) !== 0) {
+    throw new RuntimeDirError(
+      `${path} is not a private directory of uid ${uid}: remove it (or have its owner remove it), then try again`,
+    );
+  }
+  return { path, socket: `${path}/daemon.sock`, workerSocket: `${path}/worker.sock` };
+}
+
+/** True if `path` is a socket that belongs to this uid, or to root: the only sockets worth talking to. */
+export function isOwnSocket(path: string, uid: number = currentUid()): boolean {
+  const found = statOf(path);
+  return found !== undefined && found.isSocket() && (found.uid === uid || found.uid === 0);
+}
