@@ -1,10 +1,22 @@
 // Where the client daemon is put together: the only place that constructs its layers.
+import { join } from 'node:path';
 import { newFarm, warm, closeFarm, type Farm } from '../farm/farm.ts';
 import { parseHosts, type HostSpec } from '../farm/host-spec.ts';
 import type { HostWorld } from '../farm/host.ts';
-import { isOwnSocket, type RuntimeDir } from '../trust/runtime-dir.ts';
+import { createIncludeView } from '../includes/view.ts';
+import { realFiles } from '../includes/files.ts';
+import { realClock } from '../observe/clock.ts';
+import { connect } from '../reapi/client.ts';
+import { isOwnSocket, openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
+import { cacheDir } from './build.ts';
+import { startDaemon, type RunningDaemon } from './daemon.ts';
 import { newSession, type Session } from './session.ts';
-import type { Settings } from './settings.ts';
+import { settingsFrom, type Settings } from './settings.ts';
+import { newToolchainView } from './toolchains.ts';
+import type { ClientWorld } from './world.ts';
+
+// A worker on the same network answers in milliseconds; a box that is off is found out by this.
+const connectTimeoutMs = 3000;
 
 export type OpenedSession =
   | { readonly kind: 'session'; readonly session: Session; readonly close: () => void }
@@ -72,8 +84,10 @@ function ownSession(farms: Farms, request: ClientRequest): () => Session {
 export async function startClient(request: ClientRequest): Promise<RunningDaemon> {
   const directory = openRuntimeDir();
   const farms = realFarms(directory);
+  let epoch = 0;
   const world: ClientWorld = {
     clock: realClock,
+    nextEpoch: () => (epoch += 1),
     includes: createIncludeView(realFiles),
     toolchains: newToolchainView(join(cacheDir(), 'toolchains')),
   };

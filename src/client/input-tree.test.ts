@@ -3,12 +3,28 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Directory } from '../reapi/gen/remote_execution.ts';
 import { digestOf } from '../reapi/digest.ts';
-import { addToLayer, blobsMissing, newLayer, removePath, rootFor, type TreeDirectory, type TreeFile } from './input-tree.ts';
+import type { DirectoryEntry, FileEntry, SymlinkEntry } from '../includes/types.ts';
+import { addToLayer, blobsMissing, newLayer, removePath, rootFor, type TreeDirectory } from './input-tree.ts';
 
-function file(path: string, content: string, mtimeNs = 5n): TreeFile {
+let ids = 0;
+
+function file(path: string, content: string, mtimeNs = 5n): FileEntry {
   const bytes = Buffer.from(content);
-  return { path, digest: digestOf(bytes), executable: false, mtimeNs, bytes: () => bytes };
+  const digest = digestOf(bytes);
+  return {
+    kind: 'file',
+    id: (ids += 1),
+    path,
+    digest,
+    sizeBytes: bytes.length,
+    executable: false,
+    mtimeNs,
+    bytes: () => bytes,
+  };
 }
+
+const directory = (path: string): DirectoryEntry => ({ kind: 'directory', id: (ids += 1), path });
+const symlink = (path: string, target: string): SymlinkEntry => ({ kind: 'symlink', id: (ids += 1), path, target });
 
 /** The tree as a worker sees it: path → content digest, or symlink target, read from the encoded messages alone. */
 function flatten(root: TreeDirectory): Map<string, string> {
@@ -39,7 +55,7 @@ function flatten(root: TreeDirectory): Map<string, string> {
 test('a root holds the layer and its own source, and nothing of other jobs', () => {
   const layer = newLayer();
   const header = file('/p/include/a.h', 'a');
-  addToLayer(layer, { files: [header], symlinks: [{ path: '/lib', target: 'usr/lib' }], directories: ['/p/empty'] });
+  addToLayer(layer, [header, symlink('/lib', 'usr/lib'), directory('/p/empty')]);
   const one = rootFor(layer, file('/p/src/one.c', 'one'));
   const two = rootFor(layer, file('/p/src/two.c', 'two'));
   assert.deepEqual([...flatten(one).keys()], ['/', '/lib', '/p/', '/p/empty/', '/p/include/', '/p/include/a.h', '/p/src/', '/p/src/one.c']);
@@ -48,7 +64,7 @@ test('a root holds the layer and its own source, and nothing of other jobs', () 
 
 test('jobs share every Directory that is not on the way to their source', () => {
   const layer = newLayer();
-  addToLayer(layer, { files: [file('/p/include/a.h', 'a'), file('/usr/include/b.h', 'b')], symlinks: [], directories: [] });
+  addToLayer(layer, [file('/p/include/a.h', 'a'), file('/usr/include/b.h', 'b')]);
   const known = new Set<string>();
   for (const blob of blobsMissing(rootFor(layer, file('/p/src/one.c', 'one')), () => false)) known.add(blob.digest.hash);
   const lacking = blobsMissing(rootFor(layer, file('/p/src/two.c', 'two')), (digest) => known.has(digest.hash));
@@ -57,9 +73,9 @@ test('jobs share every Directory that is not on the way to their source', () => 
 
 test('files of equal content carry their times, single ones do not', () => {
   const layer = newLayer();
-  addToLayer(layer, { files: [file('/a/x.h', 'same', 1n)], symlinks: [], directories: [] });
+  addToLayer(layer, [file('/a/x.h', 'same', 1n)]);
   assert.ok(!flatten(rootFor(layer, file('/s.c', 's'))).get('/a/x.h')?.includes('@'));
-  addToLayer(layer, { files: [file('/b/x.h', 'same', 2n)], symlinks: [], directories: [] });
+  addToLayer(layer, [file('/b/x.h', 'same', 2n)]);
   const paths = flatten(rootFor(layer, file('/s.c', 's')));
   assert.match(paths.get('/a/x.h') ?? '', /@1$/);
   assert.match(paths.get('/b/x.h') ?? '', /@2$/);
@@ -69,7 +85,7 @@ test('files of equal content carry their times, single ones do not', () => {
 
 test('a source that equals a header carries its time, and so does the header', () => {
   const layer = newLayer();
-  addToLayer(layer, { files: [file('/a/x.h', 'same', 1n)], symlinks: [], directories: [] });
+  addToLayer(layer, [file('/a/x.h', 'same', 1n)]);
   const paths = flatten(rootFor(layer, file('/a/y.c', 'same', 3n)));
   assert.match(paths.get('/a/x.h') ?? '', /@1$/);
   assert.match(paths.get('/a/y.c') ?? '', /@3$/);
@@ -77,9 +93,9 @@ test('a source that equals a header carries its time, and so does the header', (
 
 test('what changes is replaced and what vanishes is taken out, with all below it', () => {
   const layer = newLayer();
-  addToLayer(layer, { files: [file('/p/a.h', 'old'), file('/p/d/b.h', 'b')], symlinks: [], directories: [] });
+  addToLayer(layer, [file('/p/a.h', 'old'), file('/p/d/b.h', 'b')]);
   const changed = file('/p/a.h', 'new');
-  addToLayer(layer, { files: [changed], symlinks: [], directories: [] });
+  addToLayer(layer, [changed]);
   removePath(layer, '/p/d');
   const paths = flatten(rootFor(layer, file('/s.c', 's')));
   assert.equal(paths.get('/p/a.h'), changed.digest.hash);
@@ -102,7 +118,7 @@ test('after any additions and removals the messages say exactly what is there', 
       const clashes = [...model.keys()].some((key) => key.startsWith(`${at}/`) || at.startsWith(`${key}/`));
       if (clashes || flatten(rootFor(layer, file('/s.c', 's'))).has(`${at}/`)) continue;
       const added = file(at, content);
-      addToLayer(layer, { files: [added], symlinks: [], directories: [] });
+      addToLayer(layer, [added]);
       model.set(at, added.digest.hash);
     }
     const files = [...flatten(rootFor(layer, file('/s.c', 's')))].filter(([key]) => !key.endsWith('/') && key !== '/s.c');

@@ -7,25 +7,15 @@
 //
 // Files of equal content carry their modification time, because gcc takes two paths of equal size, time and bytes for
 // one file under `#pragma once`; with all times alike on the worker it would skip an include that it reads at home.
+import type { FileEntry, TreeEntry } from '../includes/types.ts';
 import { digestOf, type Digest } from '../reapi/digest.ts';
 import { encodeDirectory, encodeDirectoryNode, encodeFileNode, encodeSymlinkNode } from './directory-encoding.ts';
-
-/** A file of the tree. The same object stands for the same content at the same path for as long as it is current. */
-export type TreeFile = {
-  readonly path: string;
-  readonly digest: Digest;
-  readonly executable: boolean;
-  readonly mtimeNs: bigint;
-  readonly bytes: () => Buffer;
-};
-
-export type TreeSymlink = { readonly path: string; readonly target: string };
 
 /** One encoded Directory with what its digests stand for. Immutable. */
 export type TreeDirectory = {
   readonly digest: Digest;
   readonly bytes: Buffer;
-  readonly files: readonly TreeFile[];
+  readonly files: readonly FileEntry[];
   readonly children: readonly TreeDirectory[];
 };
 
@@ -33,22 +23,18 @@ type Node = {
   readonly name: string;
   readonly parent: Node | undefined;
   readonly directories: Map<string, Node>;
-  readonly files: Map<string, TreeFile>;
+  readonly files: Map<string, FileEntry>;
   readonly symlinks: Map<string, string>;
   encoded: TreeDirectory | undefined;
 };
 
 export type Layer = {
   readonly root: Node;
-  /** What stands at each path, to see at once that an entry is there already. */
-  readonly present: Map<string, TreeFile | TreeSymlink | 'directory'>;
-  readonly byHash: Map<string, Set<TreeFile>>;
-};
-
-export type Additions = {
-  readonly files: readonly TreeFile[];
-  readonly symlinks: readonly TreeSymlink[];
-  readonly directories: readonly string[];
+  /** What stands at each path. */
+  readonly present: Map<string, TreeEntry>;
+  /** The ids of all that is present: most entries of a job are there already, and this is how that is seen. */
+  readonly ids: Set<number>;
+  readonly byHash: Map<string, Set<FileEntry>>;
 };
 
 function newNode(name: string, parent: Node | undefined): Node {
@@ -56,7 +42,7 @@ function newNode(name: string, parent: Node | undefined): Node {
 }
 
 export function newLayer(): Layer {
-  return { root: newNode('', undefined), present: new Map(), byHash: new Map() };
+  return { root: newNode('', undefined), present: new Map(), ids: new Set(), byHash: new Map() };
 }
 
 function touch(node: Node): void {
@@ -86,12 +72,12 @@ function splitPath(path: string): { readonly parent: string; readonly name: stri
   return { parent: path.slice(0, at), name: path.slice(at + 1) };
 }
 
-function isShared(layer: Layer, file: TreeFile): boolean {
+function isShared(layer: Layer, file: FileEntry): boolean {
   return file.digest.sizeBytes > 0 && (layer.byHash.get(file.digest.hash)?.size ?? 0) > 1;
 }
 
 /** Notes the content; a second path of one content makes the Directories of both to be encoded anew, with times. */
-function noteContent(layer: Layer, file: TreeFile): void {
+function noteContent(layer: Layer, file: FileEntry): void {
   const same = layer.byHash.get(file.digest.hash);
   if (same === undefined) {
     layer.byHash.set(file.digest.hash, new Set([file]));
@@ -101,63 +87,53 @@ function noteContent(layer: Layer, file: TreeFile): void {
   if (same.size === 2) for (const other of same) touch(nodeAt(layer, splitPath(other.path).parent));
 }
 
-function addFile(layer: Layer, file: TreeFile): void {
-  const before = layer.present.get(file.path);
-  if (before === file) return;
-  if (before !== undefined) removePath(layer, file.path);
-  const { parent, name } = splitPath(file.path);
-  const node = nodeAt(layer, parent);
-  node.files.set(name, file);
-  layer.present.set(file.path, file);
-  touch(node);
-  noteContent(layer, file);
+function place(layer: Layer, entry: TreeEntry): void {
+  const before = layer.present.get(entry.path);
+  if (before !== undefined && before.kind !== 'directory') removePath(layer, entry.path);
+  if (entry.kind === 'directory') nodeAt(layer, entry.path);
+  else {
+    const { parent, name } = splitPath(entry.path);
+    const node = nodeAt(layer, parent);
+    if (entry.kind === 'file') node.files.set(name, entry);
+    else node.symlinks.set(name, entry.target);
+    touch(node);
+    if (entry.kind === 'file') noteContent(layer, entry);
+  }
+  if (before !== undefined) layer.ids.delete(before.id);
+  layer.present.set(entry.path, entry);
+  layer.ids.add(entry.id);
 }
 
-function addSymlink(layer: Layer, link: TreeSymlink): void {
-  const before = layer.present.get(link.path);
-  if (typeof before === 'object' && 'target' in before && before.target === link.target) return;
-  if (before !== undefined) removePath(layer, link.path);
-  const { parent, name } = splitPath(link.path);
-  const node = nodeAt(layer, parent);
-  node.symlinks.set(name, link.target);
-  layer.present.set(link.path, link);
-  touch(node);
+/** Adds what is not there yet, and puts the current version in place of an older one. */
+export function addToLayer(layer: Layer, entries: readonly TreeEntry[], except?: FileEntry): void {
+  for (const entry of entries) {
+    if (!layer.ids.has(entry.id) && entry !== except) place(layer, entry);
+  }
 }
 
-function addDirectory(layer: Layer, path: string): void {
-  if (layer.present.get(path) === 'directory') return;
-  nodeAt(layer, path);
-  layer.present.set(path, 'directory');
-}
-
-/** Adds what is not there yet, and puts the current content in place of an older one. */
-export function addToLayer(layer: Layer, { files, symlinks, directories }: Additions): void {
-  for (const path of directories) addDirectory(layer, path);
-  for (const link of symlinks) addSymlink(layer, link);
-  for (const file of files) addFile(layer, file);
+function drop(layer: Layer, path: string, entry: TreeEntry): void {
+  layer.present.delete(path);
+  layer.ids.delete(entry.id);
+  if (entry.kind === 'file') layer.byHash.get(entry.digest.hash)?.delete(entry);
 }
 
 /** Takes out what no longer exists at home, with all that was below it. */
 export function removePath(layer: Layer, path: string): void {
   const { parent, name } = splitPath(path);
   const node = nodeAt(layer, parent);
-  const file = node.files.get(name);
-  if (file !== undefined) layer.byHash.get(file.digest.hash)?.delete(file);
-  if (node.directories.has(name)) {
+  if (node.directories.delete(name)) {
     for (const [below, entry] of layer.present) {
-      if (!below.startsWith(`${path}/`)) continue;
-      layer.present.delete(below);
-      if (typeof entry === 'object' && 'digest' in entry) layer.byHash.get(entry.digest.hash)?.delete(entry);
+      if (below.startsWith(`${path}/`)) drop(layer, below, entry);
     }
   }
   node.files.delete(name);
   node.symlinks.delete(name);
-  node.directories.delete(name);
-  layer.present.delete(path);
+  const entry = layer.present.get(path);
+  if (entry !== undefined) drop(layer, path, entry);
   touch(node);
 }
 
-type Overlay = { readonly names: readonly string[]; readonly file: TreeFile } | undefined;
+type Overlay = { readonly names: readonly string[]; readonly file: FileEntry } | undefined;
 
 function encodeNode(layer: Layer, node: Node, extra: Overlay): TreeDirectory {
   if (extra === undefined && node.encoded !== undefined) return node.encoded;
@@ -189,9 +165,9 @@ function encodeNode(layer: Layer, node: Node, extra: Overlay): TreeDirectory {
 }
 
 // Bytes of a FileNode without a time never change: they are made once a file.
-const plainNodes = new WeakMap<TreeFile, Buffer>();
+const plainNodes = new WeakMap<FileEntry, Buffer>();
 
-function encodeFile(layer: Layer, name: string, file: TreeFile, own: TreeFile | undefined): Buffer {
+function encodeFile(layer: Layer, name: string, file: FileEntry, own: FileEntry | undefined): Buffer {
   const twin = own !== undefined && file !== own && file.digest.sizeBytes > 0 && file.digest.hash === own.digest.hash;
   if (twin || isShared(layer, file)) {
     return encodeFileNode({ name, digest: file.digest, executable: file.executable, mtimeNs: file.mtimeNs });
@@ -208,11 +184,11 @@ function encodeFile(layer: Layer, name: string, file: TreeFile, own: TreeFile | 
  * The root for one job: the layer and the job's own source. A source whose content also stands elsewhere in the layer
  * joins the layer, so that both paths carry their times.
  */
-export function rootFor(layer: Layer, source: TreeFile): TreeDirectory {
-  if (layer.present.get(source.path) === source) return encodeNode(layer, layer.root, undefined);
+export function rootFor(layer: Layer, source: FileEntry): TreeDirectory {
+  if (layer.ids.has(source.id)) return encodeNode(layer, layer.root, undefined);
   const twins = layer.byHash.get(source.digest.hash);
   if (layer.present.has(source.path) || (source.digest.sizeBytes > 0 && twins !== undefined && twins.size > 0)) {
-    addFile(layer, source);
+    place(layer, source);
     return encodeNode(layer, layer.root, undefined);
   }
   const names = source.path.split('/').filter((name) => name !== '');

@@ -13,9 +13,8 @@ import type { ReasonId } from '../observe/reasons.ts';
 import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
 import { makeAction, type PlannedAction } from './action.ts';
-import { findClosure } from './closure.ts';
+import { findClosure, layInputs } from './closure.ts';
 import { executeOn } from './execute.ts';
-import { addToLayer, rootFor } from './input-tree.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
 import { completedFrom } from './outputs.ts';
 import { understandJob, type UnderstoodJob } from './understand.ts';
@@ -52,23 +51,22 @@ async function sendJob(
   if (understood.kind === 'here') return understood;
   const planned = planAction(world, session, understood.job);
   if (planned.kind === 'here') return planned;
-  return executeSomewhere(world, session, { ...planned, understood: understood.job, signal: job.signal });
+  return executeSomewhere(session, { ...planned, understood: understood.job, signal: job.signal });
 }
 
 type Planned = { readonly kind: 'planned'; readonly action: PlannedAction };
 
 /** Closure, tree and action. No wait inside: what was looked at is of one moment. */
 function planAction(world: ClientWorld, session: Session, job: UnderstoodJob): Planned | RunHere {
-  const closure = findClosure(world, session.layer, job);
+  const closure = findClosure(world, job);
   if (closure.kind === 'here') return closure;
-  addToLayer(session.layer, closure.additions);
-  const root = rootFor(session.layer, closure.source);
+  const root = layInputs(world, session.layer, closure);
   return { kind: 'planned', action: makeAction(job, root) };
 }
 
 type Sending = Planned & { readonly understood: UnderstoodJob; readonly signal: AbortSignal };
 
-async function executeSomewhere(world: ClientWorld, session: Session, sending: Sending): Promise<JobAnswer> {
+async function executeSomewhere(session: Session, sending: Sending): Promise<JobAnswer> {
   const { action, understood, signal } = sending;
   const tried = new Set<Host>();
   let last: RunHere | undefined;
@@ -85,7 +83,7 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
         choice.host.jobsDone += 1;
         return answer;
       }
-      if (answer.reason !== 'bad-answer') return answer;
+      if (answer.kind !== 'here' || answer.reason !== 'bad-answer') return answer;
       trouble(choice.host, session.farm.world, answer.detail);
       last = answer;
       continue;

@@ -7,14 +7,7 @@ export type Family = 'gcc' | 'clang';
 export type Language = 'c' | 'c++' | 'objective-c' | 'objective-c++' | 'assembler-with-cpp' | 'assembler';
 
 export type OutputKind =
-  | 'object'
-  | 'assembly'
-  | 'dependencies'
-  | 'dwo'
-  | 'stack-usage'
-  | 'callgraph'
-  | 'coverage-notes'
-  | 'listing';
+  'object' | 'assembly' | 'dependencies' | 'dwo' | 'stack-usage' | 'callgraph' | 'coverage-notes' | 'listing';
 
 /**
  * A file that the compile leaves. `replace`: the compiler unlinks or renames, the file has a new inode afterwards;

@@ -17,16 +17,24 @@ type Row = Omit<Reason, 'id'>;
 
 const rows = {
   // The farm.
-  'no-daemon': { whose: 'host', sentence: 'the client daemon did not answer; `shoal doctor` says why it does not start' },
+  'no-daemon': {
+    whose: 'host',
+    sentence: 'the client daemon did not answer; `shoal doctor` says why it does not start',
+  },
   'no-worker': {
     whose: 'network',
-    sentence: 'no worker could be reached; start `shoal worker` on a box and name it in SHOAL_HOSTS, or look at `shoal hosts`',
+    sentence:
+      'no worker could be reached; start `shoal worker` on a box and name it in SHOAL_HOSTS, or look at `shoal hosts`',
   },
   'no-toolchain': {
     whose: 'host',
-    sentence: 'no reachable worker has this very compiler; install the same package there, `shoal toolchains` compares them',
+    sentence:
+      'no reachable worker has this very compiler; install the same package there, `shoal toolchains` compares them',
   },
-  'worker-lost': { whose: 'network', sentence: 'the connection to the worker broke and no other worker could take the job' },
+  'worker-lost': {
+    whose: 'network',
+    sentence: 'the connection to the worker broke and no other worker could take the job',
+  },
   'worker-failed': { whose: 'host', sentence: 'the worker could not run the compiler; its log has the cause' },
   'worker-stalled': { whose: 'host', sentence: 'the worker took too long and no other worker could take the job' },
   'missing-blobs': { whose: 'host', sentence: 'the worker lost files that had been sent; its store may be too small' },
@@ -36,14 +44,18 @@ const rows = {
   },
   'remote-compile-failed': {
     whose: 'host',
-    sentence: 'the compile failed elsewhere, and the failure could not be proved to be in the source; it ran again here to be sure',
+    sentence:
+      'the compile failed elsewhere, and the failure could not be proved to be in the source; it ran again here to be sure',
   },
   'client-failed': { whose: 'host', sentence: 'the client daemon failed at this job; its log has the cause' },
   interrupted: { whose: 'user', sentence: 'the compile was interrupted', probe: true },
   stopping: { whose: 'policy', sentence: 'the client daemon was about to stop' },
   disabled: { whose: 'policy', sentence: 'shoal is switched off by a setting' },
   'small-job': { whose: 'policy', sentence: 'this box had a free slot and would finish first' },
-  duplicate: { whose: 'policy', sentence: 'another job was writing the same output at the same time; a build should not do that' },
+  duplicate: {
+    whose: 'policy',
+    sentence: 'another job was writing the same output at the same time; a build should not do that',
+  },
 
   // Not a compile of a translation unit.
   'not-a-compiler': {
@@ -52,7 +64,11 @@ const rows = {
     probe: true,
   },
   link: { whose: 'policy', sentence: 'it links; linking always runs here', probe: true },
-  'preprocess-only': { whose: 'policy', sentence: 'it only preprocesses, which costs no more here than the way to a worker', probe: true },
+  'preprocess-only': {
+    whose: 'policy',
+    sentence: 'it only preprocesses, which costs no more here than the way to a worker',
+    probe: true,
+  },
   'syntax-only': { whose: 'policy', sentence: 'it only checks the source and writes no object', probe: true },
   'probe-conftest': {
     whose: 'policy',
@@ -68,17 +84,22 @@ const rows = {
     sentence: 'an option is not in the table of options that are known to be safe; please report it, or leave it out',
   },
   'response-file': { whose: 'user', sentence: 'a response file (@file) could not be read or nests too deep' },
-  'several-inputs': { whose: 'user', sentence: 'one command compiles several sources; compile each by its own command' },
+  'several-inputs': {
+    whose: 'user',
+    sentence: 'one command compiles several sources; compile each by its own command',
+  },
   'stdin-input': { whose: 'user', sentence: 'the source comes from standard input; write it to a file', probe: true },
   'source-missing': { whose: 'user', sentence: 'the source does not exist; the compiler here says so' },
   'other-language': { whose: 'compiler', sentence: 'the language is none of C, C++, Objective-C and assembler' },
   'output-special': { whose: 'user', sentence: 'the output is no regular file (a device, a pipe or standard output)' },
-  'output-link': { whose: 'user', sentence: 'the output exists as a symbolic or hard link that must be written through here' },
-  'output-is-input': { whose: 'user', sentence: 'the output is also an input' },
-  'output-directory-missing': { whose: 'user', sentence: "the output's directory does not exist; the compiler here says so" },
-  'several-dependency-files': {
+  'output-link': {
     whose: 'user',
-    sentence: 'the command line names more than one dependency file; leave one -M option',
+    sentence: 'the output exists as a symbolic or hard link that must be written through here',
+  },
+  'output-is-input': { whose: 'user', sentence: 'the output is also an input' },
+  'output-directory-missing': {
+    whose: 'user',
+    sentence: "the output's directory does not exist; the compiler here says so",
   },
   environment: {
     whose: 'user',
@@ -89,14 +110,22 @@ const rows = {
     whose: 'user',
     sentence: 'the processor of this box decides the code (-march=native); name the architecture to compile elsewhere',
   },
-  'profile-use': { whose: 'user', sentence: 'a profile is read (-fprofile-use and the like), whose file name depends on the object' },
-  'profile-generate': {
+  'profile-use': {
     whose: 'user',
-    sentence: 'the object will hold a path or a random number of this very run (-fprofile-generate, -fauto-profile)',
+    sentence: 'a profile is read (-fprofile-use and the like), whose file name depends on the object',
   },
-  lto: { whose: 'user', sentence: 'the object of -flto holds a random number of the run; add -frandom-seed=FILE to compile it elsewhere' },
-  'save-temps': { whose: 'user', sentence: 'the intermediate files are to be kept (-save-temps, -dumpdir and the like)' },
-  'dump-files': { whose: 'user', sentence: 'the compiler shall write dumps or reports beside the object (-fdump-…, -ftime-trace)' },
+  'save-temps': {
+    whose: 'user',
+    sentence: 'the intermediate files are to be kept (-save-temps, -dumpdir and the like)',
+  },
+  'dump-files': {
+    whose: 'user',
+    sentence: 'the compiler shall write dumps or reports beside the object (-fdump-…, -ftime-trace)',
+  },
+  verbose: {
+    whose: 'user',
+    sentence: 'the compiler shall tell what it does (-v, -time, -Q), which names temporary files of the run',
+  },
   modules: { whose: 'user', sentence: 'C++ or Clang modules are used; their caches are not sent to workers' },
   'own-parts': {
     whose: 'user',
@@ -104,35 +133,63 @@ const rows = {
   },
   'pass-through': {
     whose: 'user',
-    sentence: 'an option is handed to the assembler, preprocessor or code generator unseen (-Xclang, -mllvm, -Wa, …) and is not in the list',
+    sentence:
+      'an option is handed to the assembler, preprocessor or code generator unseen (-Xclang, -mllvm, -Wa, …) and is not in the list',
   },
-  charset: { whose: 'user', sentence: 'the source has another character set (-finput-charset), so its includes cannot be read here' },
-  traditional: { whose: 'user', sentence: 'the source is in pre-standard C (-traditional-cpp), whose includes follow other rules' },
+  charset: {
+    whose: 'user',
+    sentence: 'the source has another character set (-finput-charset), so its includes cannot be read here',
+  },
+  traditional: {
+    whose: 'user',
+    sentence: 'the source is in pre-standard C (-traditional-cpp), whose includes follow other rules',
+  },
   'virtual-files': {
     whose: 'user',
     sentence: 'a list or a map of files is read (-ivfsoverlay, header maps, sanitizer ignore lists)',
   },
-  'several-architectures': { whose: 'user', sentence: 'one command compiles for several architectures or for an accelerator' },
+  'several-architectures': {
+    whose: 'user',
+    sentence: 'one command compiles for several architectures or for an accelerator',
+  },
 
   // What it reads.
   'other-root': {
     whose: 'user',
     sentence: 'it ran in another root or mount namespace, whose files the client daemon does not see; run shoal inside',
   },
-  'computed-include': { whose: 'compiler', sentence: 'an #include is made by macros that could not be worked out beforehand' },
-  'precompiled-header': { whose: 'user', sentence: 'a precompiled header is made or used; build without it to compile elsewhere' },
+  'computed-include': {
+    whose: 'compiler',
+    sentence: 'an #include is made by macros that could not be worked out beforehand',
+  },
+  'precompiled-header': {
+    whose: 'user',
+    sentence: 'a precompiled header is made or used; build without it to compile elsewhere',
+  },
   'timestamp-macro': {
     whose: 'user',
     sentence: '__DATE__, __TIME__ or __TIMESTAMP__ is used; set SOURCE_DATE_EPOCH (that does not help __TIMESTAMP__)',
   },
   'pragma-dependency': { whose: 'user', sentence: "#pragma GCC dependency compares files' times" },
-  incbin: { whose: 'compiler', sentence: 'assembler text includes a file (.incbin, .include) whose name could not be worked out' },
+  incbin: {
+    whose: 'compiler',
+    sentence: 'assembler text includes a file (.incbin, .include) whose name could not be worked out',
+  },
   'path-encoding': { whose: 'user', sentence: 'a path or an argument is not UTF-8, which the protocol cannot carry' },
   embed: { whose: 'compiler', sentence: 'a file is embedded (#embed)' },
-  locale: { whose: 'compiler', sentence: "the messages are to be in a language whose catalogue is not among the compiler's files" },
-  limits: { whose: 'user', sentence: 'a limit set for this command (ulimit, closed streams) cannot be kept on a worker' },
+  locale: {
+    whose: 'compiler',
+    sentence: "the messages are to be in a language whose catalogue is not among the compiler's files",
+  },
+  limits: {
+    whose: 'user',
+    sentence: 'a limit set for this command (ulimit, closed streams) cannot be kept on a worker',
+  },
   'file-changed': { whose: 'user', sentence: 'a file changed while the job was prepared' },
-  'header-unreadable': { whose: 'user', sentence: 'a file that the compile may read cannot be read by the client daemon' },
+  'header-unreadable': {
+    whose: 'user',
+    sentence: 'a file that the compile may read cannot be read by the client daemon',
+  },
   'special-input': { whose: 'user', sentence: 'an input is no regular file (a device, a pipe)' },
   'too-many-files': { whose: 'compiler', sentence: 'the compile may read more files than a job can have' },
 } as const satisfies Record<string, Row>;

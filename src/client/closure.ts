@@ -1,0 +1,44 @@
+// Steps 2 and 3 of a job: what the compile can read, and the input root made of it.
+import type { Closure, DirectoryEntry } from '../includes/types.ts';
+import { addToLayer, removePath, rootFor, type Layer, type TreeDirectory } from './input-tree.ts';
+import type { RunHere } from './job.ts';
+import { systemInputs } from './system-inputs.ts';
+import type { UnderstoodJob } from './understand.ts';
+import type { ClientWorld } from './world.ts';
+
+export type JobClosure = Closure & { readonly epoch: number };
+
+/** The closure of a job, every part of it checked against the disk in the job's own epoch. */
+export function findClosure(world: ClientWorld, job: UnderstoodJob): JobClosure | RunHere {
+  const { unit, request, toolchain, builtins } = job;
+  const epoch = world.nextEpoch();
+  const { search } = unit;
+  const found = world.includes.closure({
+    epoch,
+    cwd: request.cwd,
+    source: unit.source,
+    forced: unit.forced.map((forced) => forced.file),
+    extraInputs: [...unit.inputs, ...systemInputs(job)],
+    quoteDirs: search.quote,
+    searchDirs: [
+      ...search.angle,
+      ...search.system,
+      ...(unit.standardIncludes ? builtins.directories : []),
+      ...search.after,
+    ],
+    macros: unit.macros,
+    toolchain: { key: toolchain.digest.hash, isInside: toolchain.isInside },
+    sourceDateEpoch: job.sourceDateEpoch,
+    preprocessed: unit.preprocessed,
+  });
+  return found.kind === 'here' ? found : { ...found, epoch };
+}
+
+/** Puts the closure into the build's layer, takes out what no longer exists, and gives the job's root. */
+export function layInputs(world: ClientWorld, layer: Layer, closure: JobClosure): TreeDirectory {
+  for (const entry of world.includes.vanished(layer.present.values(), closure.epoch)) removePath(layer, entry.path);
+  addToLayer(layer, closure.directories satisfies readonly DirectoryEntry[]);
+  addToLayer(layer, closure.symlinks);
+  addToLayer(layer, closure.files, closure.source);
+  return rootFor(layer, closure.source);
+}
