@@ -65,7 +65,7 @@ export function makeAction(job: UnderstoodJob, root: TreeDirectory): PlannedActi
       inputRootDigest: root.digest,
       timeout: { seconds: timeoutSeconds, nanos: 0 },
       doNotCache: false,
-      salt: new Uint8Array(0),
+      salt: Buffer.alloc(0),
       platform,
     }).finish(),
   );

@@ -95,7 +95,6 @@ export async function executeOn(host: Host, client: ReapiClient, job: Execution)
           actionDigest: job.action.digest,
           skipCacheLookup: !job.resultCache,
           inlineOutputs: job.action.outputPaths,
-          shoalInline: true,
         },
         { signal: job.signal, deadlineMs: executeDeadlineMs },
       );

@@ -1,0 +1,248 @@
+// The Remote Execution API as shoal's client uses it: ask what is missing, send it, execute, fetch. Works against any
+// server of the API; what shoal's own worker says beyond it is used where it is there.
+import { randomUUID } from 'node:crypto';
+import { digestKey, isDigest, type Digest, type DigestKey } from './digest.ts';
+import { GrpcError, grpcCode } from './errors.ts';
+import { executeCall, type ExecuteOutcome, type ExecuteRequestFields } from './execute-call.ts';
+import { ReadRequest, ReadResponse, WriteRequest, WriteResponse } from './gen/bytestream.ts';
+import {
+  BatchUpdateBlobsRequest,
+  BatchUpdateBlobsResponse,
+  Compressor_Value,
+  DigestFunction_Value,
+  FindMissingBlobsRequest,
+  FindMissingBlobsResponse,
+  GetCapabilitiesRequest,
+  ServerCapabilities,
+} from './gen/remote_execution.ts';
+import { ListRequest, ListResponse } from './gen/shoal.ts';
+import { openChannel, type Channel, type Target } from './grpc-client.ts';
+import { readName, writeName } from './resource-name.ts';
+import { compress, decompress, maxZstdBytes, zstdReady } from './zstd.ts';
+import { digestOf, sameDigest } from './digest.ts';
+
+export type { Target } from './grpc-client.ts';
+export type { ExecuteOutcome } from './execute-call.ts';
+
+export type Blob = { readonly digest: Digest; readonly bytes: Uint8Array };
+
+export type HostToolchain = { readonly digest: Digest; readonly driver: string; readonly version: string };
+
+export type HostToolchains = {
+  readonly toolchains: readonly HostToolchain[];
+  /** Jobs at once; 0 where the host does not say. */
+  readonly slots: number;
+};
+
+export type ReapiClient = {
+  readonly target: Target;
+  /** Resolves once the host is connected and its capabilities are known. */
+  readonly ready: () => Promise<void>;
+  readonly toolchains: () => Promise<HostToolchains>;
+  readonly findMissing: (digests: readonly Digest[]) => Promise<Digest[]>;
+  /** Sends blobs; the first batch is on the wire when this returns its promise. @throws GrpcError if one is refused. */
+  readonly upload: (blobs: readonly Blob[]) => Promise<void>;
+  /** A blob's bytes, checked against its digest. */
+  readonly read: (digest: Digest) => Promise<Buffer>;
+  readonly execute: (
+    request: ExecuteRequestFields,
+    options: { readonly signal?: AbortSignal; readonly deadlineMs: number },
+  ) => Promise<ExecuteOutcome>;
+  readonly onClose: (listener: (error: GrpcError) => void) => void;
+  readonly bytes: () => { readonly sent: number; readonly received: number };
+  readonly close: () => void;
+};
+
+// A call that only asks is answered within milliseconds; a minute allows for a transfer on a bad line.
+const askDeadlineMs = 15_000;
+const transferDeadlineMs = 120_000;
+// 2 MiB of 72-byte digests are 29,000; gRPC's usual bound on a message is 4 MiB.
+const digestsPerQuestion = 20_000;
+const defaultBatchBytes = 4 * 1024 * 1024 - 64 * 1024;
+// Room that a digest and its framing take in a batch.
+const itemOverheadBytes = 128;
+const streamChunkBytes = 512 * 1024;
+// Below this zstd saves less than its frame costs.
+const compressFromBytes = 128;
+
+const remoteExecution = '/build.bazel.remote.execution.v2';
+
+type Limits = { readonly batchBytes: number; readonly zstdBatches: boolean; readonly zstdStreams: boolean };
+
+function limitsOf(capabilities: ServerCapabilities): Limits {
+  const cache = capabilities.cacheCapabilities;
+  const announced = cache?.maxBatchTotalSizeBytes ?? 0;
+  return {
+    batchBytes: announced > 0 ? Math.min(announced, defaultBatchBytes) : defaultBatchBytes,
+    zstdBatches: cache?.supportedBatchUpdateCompressors.includes(Compressor_Value.ZSTD) ?? false,
+    zstdStreams: cache?.supportedCompressors.includes(Compressor_Value.ZSTD) ?? false,
+  };
+}
+
+export function connect(target: Target, options: { readonly connectTimeoutMs: number }): ReapiClient {
+  const channel = openChannel(target, options);
+  const instanceName = '';
+  let limits: Limits | undefined;
+
+  const ready = async (): Promise<void> => {
+    if (limits !== undefined) return;
+    await Promise.all([channel.ready(), zstdReady()]);
+    const request = GetCapabilitiesRequest.encode({ instanceName }).finish();
+    const answer = await channel.unary(`${remoteExecution}.Capabilities/GetCapabilities`, request, {
+      deadlineMs: askDeadlineMs,
+    });
+    limits = limitsOf(ServerCapabilities.decode(answer));
+  };
+
+  const upload = async (blobs: readonly Blob[]): Promise<void> => {
+    if (limits === undefined) await ready();
+    const { small, large } = plan(blobs, limits ?? limitsOf(ServerCapabilities.decode(Buffer.alloc(0))));
+    // All calls are started before the first is awaited.
+    const calls = small.map((batch) => uploadBatch(channel, batch));
+    for (const blob of large) await uploadStream(channel, blob, limits?.zstdStreams ?? false);
+    await Promise.all(calls);
+  };
+
+  return {
+    target,
+    ready,
+    toolchains: () => listToolchains(channel),
+    findMissing: (digests) => findMissing(channel, digests),
+    upload,
+    read: (digest) => readBlob(channel, digest, limits?.zstdStreams ?? false),
+    execute: (request, execution) => executeCall(channel, request, execution),
+    onClose: channel.onClose,
+    bytes: channel.bytes,
+    close: channel.close,
+  };
+}
+
+async function listToolchains(channel: Channel): Promise<HostToolchains> {
+  try {
+    const request = ListRequest.encode({}).finish();
+    const answer = await channel.unary('/shoal.v1.Toolchains/List', request, { deadlineMs: askDeadlineMs });
+    const { toolchains, slots } = ListResponse.decode(answer);
+    const known = toolchains.flatMap(({ digest, driver, version }) => (isDigest(digest) ? [{ digest, driver, version }] : []));
+    return { toolchains: known, slots };
+  } catch (error) {
+    if (error instanceof GrpcError && error.code === grpcCode.UNIMPLEMENTED) return { toolchains: [], slots: 0 };
+    throw error;
+  }
+}
+
+async function findMissing(channel: Channel, digests: readonly Digest[]): Promise<Digest[]> {
+  const missing: Digest[] = [];
+  for (let at = 0; at < digests.length; at += digestsPerQuestion) {
+    const request = FindMissingBlobsRequest.encode({
+      instanceName: '',
+      blobDigests: digests.slice(at, at + digestsPerQuestion),
+      digestFunction: DigestFunction_Value.SHA256,
+    }).finish();
+    const path = `${remoteExecution}.ContentAddressableStorage/FindMissingBlobs`;
+    const answer = await channel.unary(path, request, { deadlineMs: askDeadlineMs });
+    missing.push(...FindMissingBlobsResponse.decode(answer).missingBlobDigests);
+  }
+  return missing;
+}
+
+type BatchItem = { readonly digest: Digest; readonly data: Buffer; readonly compressor: Compressor_Value };
+
+type Plan = { readonly small: readonly (readonly BatchItem[])[]; readonly large: readonly Blob[] };
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function batchItem({ digest, bytes }: Blob, zstd: boolean): BatchItem {
+  const data = asBuffer(bytes);
+  if (zstd && data.length >= compressFromBytes) {
+    const smaller = compress(data);
+    if (smaller.length < data.length) return { digest, data: smaller, compressor: Compressor_Value.ZSTD };
+  }
+  return { digest, data, compressor: Compressor_Value.IDENTITY };
+}
+
+// The protocol bounds the sum of the sizes before compression.
+function plan(blobs: readonly Blob[], limits: Limits): Plan {
+  const small: BatchItem[][] = [];
+  const large: Blob[] = [];
+  let open: BatchItem[] = [];
+  let openBytes = 0;
+  for (const blob of blobs) {
+    const sizeBytes = blob.digest.sizeBytes + itemOverheadBytes;
+    if (sizeBytes > limits.batchBytes) {
+      large.push(blob);
+      continue;
+    }
+    if (open.length === 0 || openBytes + sizeBytes > limits.batchBytes) {
+      open = [];
+      openBytes = 0;
+      small.push(open);
+    }
+    open.push(batchItem(blob, limits.zstdBatches));
+    openBytes += sizeBytes;
+  }
+  return { small, large };
+}
+
+async function uploadBatch(channel: Channel, batch: readonly BatchItem[]): Promise<void> {
+  const request = BatchUpdateBlobsRequest.encode({
+    instanceName: '',
+    requests: [...batch],
+    digestFunction: DigestFunction_Value.SHA256,
+  }).finish();
+  const path = `${remoteExecution}.ContentAddressableStorage/BatchUpdateBlobs`;
+  const answer = await channel.unary(path, request, { deadlineMs: transferDeadlineMs });
+  const refused = new Map<DigestKey, GrpcError>();
+  for (const { digest, status } of BatchUpdateBlobsResponse.decode(answer).responses) {
+    const { code = 0, message = '' } = status ?? {};
+    if (code !== 0 && digest !== undefined) refused.set(digestKey(digest), new GrpcError(code, message));
+  }
+  for (const { digest } of batch) {
+    const error = refused.get(digestKey(digest));
+    if (error !== undefined) throw error;
+  }
+}
+
+function* writeRequests(resourceName: string, data: Buffer): Generator<Uint8Array> {
+  for (let at = 0; at === 0 || at < data.length; at += streamChunkBytes) {
+    const finishWrite = at + streamChunkBytes >= data.length;
+    const chunk = data.subarray(at, at + streamChunkBytes);
+    yield WriteRequest.encode({ resourceName: at === 0 ? resourceName : '', writeOffset: at, finishWrite, data: chunk }).finish();
+  }
+}
+
+async function uploadStream(channel: Channel, { digest, bytes }: Blob, zstd: boolean): Promise<void> {
+  const compressed = zstd && bytes.length <= maxZstdBytes;
+  const data = compressed ? compress(bytes) : asBuffer(bytes);
+  const name = writeName(digest, compressed ? 'zstd' : 'identity', { uuid: randomUUID() });
+  const answer = await channel.clientStream('/google.bytestream.ByteStream/Write', writeRequests(name, data), {
+    deadlineMs: transferDeadlineMs,
+  });
+  const { committedSize } = WriteResponse.decode(answer);
+  // -1, or the blob's whole size, says that the host had it already.
+  if (committedSize !== data.length && committedSize !== -1 && committedSize !== digest.sizeBytes) {
+    throw new GrpcError(grpcCode.DATA_LOSS, `${committedSize} of ${data.length} bytes were taken`);
+  }
+}
+
+async function readBlob(channel: Channel, digest: Digest, zstd: boolean): Promise<Buffer> {
+  const compressed = zstd && digest.sizeBytes <= maxZstdBytes;
+  const resourceName = readName(digest, compressed ? 'zstd' : 'identity');
+  const chunks: Buffer[] = [];
+  let receivedBytes = 0;
+  const request = ReadRequest.encode({ resourceName, readOffset: 0, readLimit: 0 }).finish();
+  await channel.serverStream('/google.bytestream.ByteStream/Read', request, {
+    deadlineMs: transferDeadlineMs,
+    onMessage: (message) => {
+      const { data } = ReadResponse.decode(message);
+      receivedBytes += data.length;
+      if (receivedBytes > digest.sizeBytes + 1024 * 1024) throw new GrpcError(grpcCode.DATA_LOSS, 'too many bytes came');
+      chunks.push(asBuffer(data));
+    },
+  });
+  const received = Buffer.concat(chunks);
+  const content = compressed ? decompress(received, digest.sizeBytes) : received;
+  if (!sameDigest(digestOf(content), digest)) throw new GrpcError(grpcCode.DATA_LOSS, 'the bytes do not have their digest');
+  return content;
+}

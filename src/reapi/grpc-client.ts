@@ -1,0 +1,269 @@
+// A gRPC client on node:http2: unary, server-streaming and client-streaming calls over one connection.
+//
+// The daemon starts with every build and makes two calls a compile, so both the load and the call have to be cheap:
+// @grpc/grpc-js costs 60 ms of CPU to load, node:http2 10. Every call ends: by its status, its deadline, its signal, or
+// the loss of the connection, which a ping notices within ten seconds while calls are in flight.
+import http2, { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { GrpcError, grpcCode } from './errors.ts';
+import { Status } from './gen/rpc.ts';
+import { frame, newDeframer } from './grpc-framing.ts';
+
+export type Target =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tls'; readonly host: string; readonly port: number };
+
+export type CallOptions = {
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+export type Channel = {
+  readonly ready: () => Promise<void>;
+  readonly unary: (path: string, request: Uint8Array, options: CallOptions) => Promise<Buffer>;
+  /** Resolves when the stream has ended with status OK; messages go to `onMessage` as they come. */
+  readonly serverStream: (
+    path: string,
+    request: Uint8Array,
+    options: CallOptions & { readonly onMessage: (message: Buffer) => void },
+  ) => Promise<void>;
+  /** Sends the messages in order, as fast as the peer takes them. */
+  readonly clientStream: (path: string, requests: Iterable<Uint8Array>, options: CallOptions) => Promise<Buffer>;
+  readonly onClose: (listener: (error: GrpcError) => void) => void;
+  readonly bytes: () => { readonly sent: number; readonly received: number };
+  readonly close: () => void;
+};
+
+// The connection's and each stream's receive window. With the default of 64 KB a download would crawl at 20 ms.
+const windowBytes = 16 * 1024 * 1024;
+const pingMs = 5000;
+const pingPatienceMs = 5000;
+
+function open(target: Target): Socket {
+  switch (target.kind) {
+    case 'tcp':
+      return connectSocket({ host: target.host, port: target.port, noDelay: true });
+    case 'unix':
+      return connectSocket(target.path);
+    case 'tls':
+      return connectTls({ host: target.host, port: target.port, servername: target.host, ALPNProtocols: ['h2'] });
+  }
+}
+
+const unavailable = (message: string): GrpcError => new GrpcError(grpcCode.UNAVAILABLE, message);
+
+export function openChannel(target: Target, { connectTimeoutMs }: { readonly connectTimeoutMs: number }): Channel {
+  const socket = open(target);
+  const scheme = target.kind === 'tls' ? 'https' : 'http';
+  const host = target.kind === 'unix' ? 'localhost' : target.host;
+  const authority = host.includes(':') ? `[${host}]` : host;
+  const session = http2.connect(`${scheme}://${authority}`, {
+    createConnection: () => socket,
+    settings: { enablePush: false, initialWindowSize: windowBytes },
+  });
+  session.unref();
+  const listeners: ((error: GrpcError) => void)[] = [];
+  const life = watch(session, socket, { connectTimeoutMs, onClosed: (error) => listeners.forEach((tell) => tell(error)) });
+  const call = (path: string, options: CallOptions): Call => startCall(session, life, { path, scheme, authority, options });
+  return {
+    ready: () => life.ready,
+    unary: async (path, request, options) => {
+      const { stream, messages } = call(path, options);
+      stream.end(frame(request));
+      return onlyMessage(await messages);
+    },
+    serverStream: async (path, request, options) => {
+      const { stream, messages } = call(path, options);
+      stream.end(frame(request));
+      await messages;
+    },
+    clientStream: async (path, requests, options) => {
+      const { stream, messages } = call(path, options);
+      const answered = messages.then(onlyMessage);
+      answered.catch(() => undefined);
+      for (const request of requests) {
+        if (stream.destroyed || stream.writableEnded) break;
+        if (!stream.write(frame(request))) await Promise.race([drained(stream), answered.catch(() => undefined)]);
+      }
+      stream.end();
+      return answered;
+    },
+    onClose: (listener) => void listeners.push(listener),
+    bytes: () => ({ sent: socket.bytesWritten, received: socket.bytesRead }),
+    close: () => life.end(unavailable('the connection was closed')),
+  };
+}
+
+function drained(stream: ClientHttp2Stream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('drain', resolve);
+    stream.once('close', resolve);
+  });
+}
+
+function onlyMessage(messages: readonly Buffer[]): Buffer {
+  const [message] = messages;
+  if (message === undefined) throw new GrpcError(grpcCode.INTERNAL, 'the answer holds no message');
+  return message;
+}
+
+type Life = {
+  readonly ready: Promise<void>;
+  readonly end: (error: GrpcError) => void;
+  readonly lost: () => GrpcError | undefined;
+  readonly calls: Set<(error: GrpcError) => void>;
+  /** A call began: while any is in flight the peer is pinged. */
+  readonly busy: () => void;
+};
+
+type Watching = { readonly connectTimeoutMs: number; readonly onClosed: (error: GrpcError) => void };
+
+function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, onClosed }: Watching): Life {
+  const calls = new Set<(error: GrpcError) => void>();
+  let lost: GrpcError | undefined;
+  let settle: { resolve: () => void; reject: (error: GrpcError) => void } | undefined;
+  const ready = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
+  ready.catch(() => undefined);
+  const end = (error: GrpcError): void => {
+    if (lost !== undefined) return;
+    lost = error;
+    clearTimeout(patience);
+    clearTimeout(pinging);
+    settle?.reject(error);
+    for (const fail of calls) fail(error);
+    session.destroy();
+    socket.destroy();
+    onClosed(error);
+  };
+  const patience = setTimeout(() => end(unavailable(`no answer within ${connectTimeoutMs} ms`)), connectTimeoutMs);
+  session.on('error', (error) => end(unavailable(error.message)));
+  session.on('goaway', () => end(unavailable('the host is closing its connections')));
+  session.on('close', () => end(unavailable('the connection was closed by the host')));
+  socket.on('error', (error) => end(unavailable(error.message)));
+  // The peer's settings are its first word: what listens but does not speak HTTP/2 never gets here.
+  session.once('remoteSettings', () => {
+    clearTimeout(patience);
+    session.setLocalWindowSize(windowBytes);
+    settle?.resolve();
+  });
+  let pinging: NodeJS.Timeout | undefined;
+  const ping = (): void => {
+    pinging = undefined;
+    if (lost !== undefined || calls.size === 0) return;
+    const silence = setTimeout(() => end(unavailable(`the host has been silent for ${pingPatienceMs} ms`)), pingPatienceMs);
+    const sent = session.ping((error) => {
+      clearTimeout(silence);
+      if (error === null) busy();
+    });
+    if (!sent) clearTimeout(silence);
+  };
+  const busy = (): void => {
+    pinging ??= setTimeout(ping, pingMs).unref();
+  };
+  return { ready, end, lost: () => lost, calls, busy };
+}
+
+type CallRequest = {
+  readonly path: string;
+  readonly scheme: string;
+  readonly authority: string;
+  readonly options: CallOptions & { readonly onMessage?: (message: Buffer) => void };
+};
+
+type Call = { readonly stream: ClientHttp2Stream; readonly messages: Promise<Buffer[]> };
+
+function startCall(session: ClientHttp2Session, life: Life, { path, scheme, authority, options }: CallRequest): Call {
+  const lost = life.lost();
+  if (lost !== undefined) throw lost;
+  options.signal?.throwIfAborted();
+  const stream = session.request(
+    {
+      ':method': 'POST',
+      ':scheme': scheme,
+      ':authority': authority,
+      ':path': path,
+      te: 'trailers',
+      'content-type': 'application/grpc',
+      'grpc-timeout': `${Math.max(1, Math.ceil(options.deadlineMs))}m`,
+      ...options.headers,
+    },
+    { endStream: false },
+  );
+  const messages = new Promise<Buffer[]>((resolve, reject) => {
+    const held: Buffer[] = [];
+    const deframer = newDeframer();
+    let status: GrpcError | undefined | 'none' = 'none';
+    const finish = (error: GrpcError | undefined): void => {
+      clearTimeout(deadline);
+      options.signal?.removeEventListener('abort', abort);
+      life.calls.delete(fail);
+      if (error === undefined) resolve(held);
+      else reject(error);
+    };
+    const fail = (error: GrpcError): void => {
+      finish(error);
+      stream.close(http2.constants.NGHTTP2_CANCEL);
+    };
+    const abort = (): void => fail(new GrpcError(grpcCode.CANCELLED, 'the call was cancelled'));
+    const late = (): void => fail(new GrpcError(grpcCode.DEADLINE_EXCEEDED, `no end within ${options.deadlineMs} ms`));
+    const deadline = setTimeout(late, options.deadlineMs);
+    life.calls.add(fail);
+    life.busy();
+    options.signal?.addEventListener('abort', abort, { once: true });
+    stream.on('response', (headers) => {
+      status = statusIn(headers);
+    });
+    stream.on('trailers', (headers) => {
+      status = statusIn(headers);
+    });
+    stream.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of deframer.push(chunk)) {
+          if (options.onMessage === undefined) held.push(message);
+          else options.onMessage(message);
+        }
+      } catch (error) {
+        fail(new GrpcError(grpcCode.INTERNAL, (error as Error).message));
+      }
+    });
+    stream.on('error', (error) => finish(unavailable(error.message)));
+    stream.on('close', () => {
+      if (status === 'none') finish(unavailable('the host ended the call without a status'));
+      else finish(status ?? (deframer.isEmpty() ? undefined : new GrpcError(grpcCode.INTERNAL, 'a message is cut short')));
+    });
+  });
+  messages.catch(() => undefined);
+  return { stream, messages };
+}
+
+/** The status in headers or trailers: an error, undefined for OK, 'none' where there is none. */
+function statusIn(headers: IncomingHttpHeaders): GrpcError | undefined | 'none' {
+  const http = Number(headers[':status'] ?? 200);
+  const code = headers['grpc-status'];
+  if (code === undefined) {
+    return http === 200 ? 'none' : unavailable(`the host answered with HTTP status ${http}`);
+  }
+  if (code === '0') return undefined;
+  const message = decodeMessage(String(headers['grpc-message'] ?? ''));
+  return new GrpcError(Number(code) || grpcCode.UNKNOWN, message, detailsIn(headers['grpc-status-details-bin']));
+}
+
+function decodeMessage(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function detailsIn(header: string | string[] | undefined): Status['details'] {
+  if (typeof header !== 'string') return [];
+  try {
+    return Status.decode(Buffer.from(header, 'base64')).details;
+  } catch {
+    return [];
+  }
+}
