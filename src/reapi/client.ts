@@ -122,7 +122,9 @@ async function listToolchains(channel: Channel): Promise<HostToolchains> {
     const request = ListRequest.encode({}).finish();
     const answer = await channel.unary('/shoal.v1.Toolchains/List', request, { deadlineMs: askDeadlineMs });
     const { toolchains, slots } = ListResponse.decode(answer);
-    const known = toolchains.flatMap(({ digest, driver, version }) => (isDigest(digest) ? [{ digest, driver, version }] : []));
+    const known = toolchains.flatMap(({ digest, driver, version }) =>
+      isDigest(digest) ? [{ digest, driver, version }] : [],
+    );
     return { toolchains: known, slots };
   } catch (error) {
     if (error instanceof GrpcError && error.code === grpcCode.UNIMPLEMENTED) return { toolchains: [], slots: 0 };
@@ -208,7 +210,12 @@ function* writeRequests(resourceName: string, data: Buffer): Generator<Uint8Arra
   for (let at = 0; at === 0 || at < data.length; at += streamChunkBytes) {
     const finishWrite = at + streamChunkBytes >= data.length;
     const chunk = data.subarray(at, at + streamChunkBytes);
-    yield WriteRequest.encode({ resourceName: at === 0 ? resourceName : '', writeOffset: at, finishWrite, data: chunk }).finish();
+    yield WriteRequest.encode({
+      resourceName: at === 0 ? resourceName : '',
+      writeOffset: at,
+      finishWrite,
+      data: chunk,
+    }).finish();
   }
 }
 
@@ -237,12 +244,14 @@ async function readBlob(channel: Channel, digest: Digest, zstd: boolean): Promis
     onMessage: (message) => {
       const { data } = ReadResponse.decode(message);
       receivedBytes += data.length;
-      if (receivedBytes > digest.sizeBytes + 1024 * 1024) throw new GrpcError(grpcCode.DATA_LOSS, 'too many bytes came');
+      if (receivedBytes > digest.sizeBytes + 1024 * 1024)
+        throw new GrpcError(grpcCode.DATA_LOSS, 'too many bytes came');
       chunks.push(asBuffer(data));
     },
   });
   const received = Buffer.concat(chunks);
   const content = compressed ? decompress(received, digest.sizeBytes) : received;
-  if (!sameDigest(digestOf(content), digest)) throw new GrpcError(grpcCode.DATA_LOSS, 'the bytes do not have their digest');
+  if (!sameDigest(digestOf(content), digest))
+    throw new GrpcError(grpcCode.DATA_LOSS, 'the bytes do not have their digest');
   return content;
 }

@@ -133,6 +133,7 @@ function inlineBlobs(result: ActionResult, extras: readonly Any[]): Map<DigestKe
       keep(digest, () => (zstd ? decompress(data, digest?.sizeBytes ?? 0) : Buffer.from(data)));
     }
   }
-  for (const { digest, contents } of result.outputFiles) if (contents.length > 0) keep(digest, () => Buffer.from(contents));
+  for (const { digest, contents } of result.outputFiles)
+    if (contents.length > 0) keep(digest, () => Buffer.from(contents));
   return blobs;
 }

@@ -66,8 +66,12 @@ export function openChannel(target: Target, { connectTimeoutMs }: { readonly con
   });
   session.unref();
   const listeners: ((error: GrpcError) => void)[] = [];
-  const life = watch(session, socket, { connectTimeoutMs, onClosed: (error) => listeners.forEach((tell) => tell(error)) });
-  const call = (path: string, options: CallOptions): Call => startCall(session, life, { path, scheme, authority, options });
+  const life = watch(session, socket, {
+    connectTimeoutMs,
+    onClosed: (error) => listeners.forEach((tell) => tell(error)),
+  });
+  const call = (path: string, options: CallOptions): Call =>
+    startCall(session, life, { path, scheme, authority, options });
   return {
     ready: () => life.ready,
     unary: async (path, request, options) => {
@@ -153,7 +157,10 @@ function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, 
   const ping = (): void => {
     pinging = undefined;
     if (lost !== undefined || calls.size === 0) return;
-    const silence = setTimeout(() => end(unavailable(`the host has been silent for ${pingPatienceMs} ms`)), pingPatienceMs);
+    const silence = setTimeout(
+      () => end(unavailable(`the host has been silent for ${pingPatienceMs} ms`)),
+      pingPatienceMs,
+    );
     const sent = session.ping((error) => {
       clearTimeout(silence);
       if (error === null) busy();
@@ -232,7 +239,8 @@ function startCall(session: ClientHttp2Session, life: Life, { path, scheme, auth
     stream.on('error', (error) => finish(unavailable(error.message)));
     stream.on('close', () => {
       if (status === 'none') finish(unavailable('the host ended the call without a status'));
-      else finish(status ?? (deframer.isEmpty() ? undefined : new GrpcError(grpcCode.INTERNAL, 'a message is cut short')));
+      else
+        finish(status ?? (deframer.isEmpty() ? undefined : new GrpcError(grpcCode.INTERNAL, 'a message is cut short')));
     });
   });
   messages.catch(() => undefined);

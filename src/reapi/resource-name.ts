@@ -13,7 +13,11 @@ export function readName(digest: Digest, compression: Compression, instance = ''
   return `${prefix}${blobPart(digest, compression)}`;
 }
 
-export function writeName(digest: Digest, compression: Compression, upload: { uuid: string; instance?: string }): string {
+export function writeName(
+  digest: Digest,
+  compression: Compression,
+  upload: { uuid: string; instance?: string },
+): string {
   const prefix = upload.instance === undefined || upload.instance === '' ? '' : `${upload.instance}/`;
   return `${prefix}uploads/${upload.uuid}/${blobPart(digest, compression)}`;
 }
