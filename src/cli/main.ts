@@ -27,6 +27,10 @@ const flags: Readonly<Record<string, { readonly variable: string; readonly takes
   '--summary': { variable: 'SHOAL_SUMMARY', takesValue: true },
 };
 
+export function isSubcommand(word: string): boolean {
+  return word === 'help' || word === 'version' || Object.hasOwn(subcommands, word);
+}
+
 export function helpText(): string {
   const rows = Object.entries(subcommands).map(([name, { summary }]) => `  shoal ${name.padEnd(8)} ${summary}`);
   const head = ['shoal: a compile farm for several Linux boxes', '', ...rows, '  shoal gcc …    one compile through the farm'];
