@@ -39,11 +39,11 @@ const packages = {
   },
   re2: {
     spec: 're2@1.24.0',
-    integrity: '@RE2@',
+    integrity: 'sha512-pBm6cMaOb0Yb0kg0Sfw/k4LwDMkPScb/NVd7GrEllDwfsPZstsZIo93A6Nn0wZuWJw3h57GdzkrOk81EofKY/g==',
   },
   sqlite: {
     spec: 'better-sqlite3@12.11.1',
-    integrity: '@SQLITE@',
+    integrity: 'sha512-dq9AtApgg5PGFtBzPFSBl3HZQjHok5gaQCM6zh2Yk0aSmDCs1CbnVI8/HgASQkNKsWFpseIO9beg5xxpYhbIfA==',
   },
 } as const satisfies Record<string, Package>;
 

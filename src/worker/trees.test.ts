@@ -17,10 +17,12 @@ type FileSpec = { readonly text: string; readonly executable?: boolean; readonly
 /** A path's end: a file, a symbolic link's target, or a directory. */
 type TreeSpec = { readonly [name: string]: FileSpec | string | { readonly below: TreeSpec } };
 
+const emptyDirectory = (): Directory => ({ files: [], directories: [], symlinks: [], nodeProperties: undefined });
+
 const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
 
 function encodeTree(spec: TreeSpec, put: (bytes: Buffer) => Digest): Digest {
-  const message = Directory.create({});
+  const message = emptyDirectory();
   for (const [name, node] of Object.entries(spec).toSorted(byName)) {
     if (typeof node === 'string') message.symlinks.push({ name, target: node, nodeProperties: undefined });
     else if ('below' in node) message.directories.push({ name, digest: encodeTree(node.below, put) });
@@ -134,7 +136,9 @@ async function withTrees(body: (world: World) => Promise<void>): Promise<void> {
   }
 }
 
-const nothingOwn = (): boolean => false;
+type IsOwn = (path: string) => boolean;
+
+const nothingOwn: IsOwn = () => false;
 
 async function assertShows({ trees, put }: World, spec: TreeSpec, isOwn = nothingOwn): Promise<PreparedTree> {
   const prepared = await trees.prepare({ root: encodeTree(spec, put), isOwn });
@@ -245,9 +249,10 @@ test('all that is missing is named at once', () =>
     };
     const files = { 'x.h': { text: 'gone 1' }, 'y.h': { text: 'here' }, 'z.h': { text: 'gone 2' } };
     const root = encodeTree({ a: { below: files }, b: { below: { 'deep.h': { text: 'gone 3' } } } }, sparse);
-    const error = await trees
-      .prepare({ root, isOwn: nothingOwn })
-      .then(assert.fail, (caught: unknown) => caught as GrpcError);
+    const error = await trees.prepare({ root, isOwn: nothingOwn }).then(
+      () => assert.fail(),
+      (caught: unknown) => caught as GrpcError,
+    );
     const named = missingBlobsOf(error.code, error.details)?.map((digest) => digest.hash);
     // What is below a Directory that is missing cannot be known.
     absent.delete(digestOf(Buffer.from('gone 3')).hash);
@@ -257,7 +262,7 @@ test('all that is missing is named at once', () =>
 test('a tree that would lead outside, or is none, is refused', () =>
   withTrees(async ({ trees, put }) => {
     const refused = async (message: Partial<Directory>): Promise<void> => {
-      const root = put(Buffer.from(Directory.encode(Directory.fromPartial(message)).finish()));
+      const root = put(Buffer.from(Directory.encode({ ...emptyDirectory(), ...message }).finish()));
       await assert.rejects(trees.prepare({ root, isOwn: nothingOwn }), { code: 3 });
     };
     const digest = put(Buffer.from('x'));
@@ -291,14 +296,10 @@ test('a tree that would lead outside, or is none, is refused', () =>
 
 test('a tree of a hundred messages and endless paths is refused quickly', () =>
   withTrees(async ({ trees, put }) => {
-    let digest = put(Buffer.from(Directory.encode(Directory.create({})).finish()));
+    let digest = put(Buffer.from(Directory.encode(emptyDirectory()).finish()));
     for (let depth = 0; depth < 100; depth += 1) {
-      const message = Directory.fromPartial({
-        directories: [
-          { name: 'a', digest },
-          { name: 'b', digest },
-        ],
-      });
+      const twice = ['a', 'b'].map((name) => ({ name, digest }));
+      const message = { ...emptyDirectory(), directories: twice };
       digest = put(Buffer.from(Directory.encode(message).finish()));
     }
     await assert.rejects(trees.prepare({ root: digest, isOwn: nothingOwn }), { code: 3 });
