@@ -2,6 +2,7 @@
 // counted too, also when it has ended. cgroup v1 (cpuacct) where it is mounted, else v2, whose cpu.stat needs no controller.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { atExit } from './tidy.ts';
 import { sleepMs } from './wait.ts';
 
 export type CpuGroup = {
@@ -41,8 +42,11 @@ export function makeCpuGroup(side: string): CpuGroup {
   removeStale(mount);
   const group = join(mount, `${prefix}-${process.pid}-${side}`);
   mkdirSync(group);
-  const remove = (): void => removeGroup(group);
-  process.once('exit', remove);
+  const remove = (): void => {
+    removeGroup(group);
+    forget();
+  };
+  const forget = atExit(remove);
   return { procsFile: join(group, 'cgroup.procs'), usedMs: () => readMs(group), pids: () => pidsOf(group), remove };
 }
 

@@ -7,6 +7,7 @@
 // PID is the process that made it, so several may exist side by side, and what a killed one left can be told and removed.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { atExit } from './tidy.ts';
 import { sleepMs } from './wait.ts';
 
 export type Host = {
@@ -36,19 +37,22 @@ export function makeNetwork(count: number): Network {
   const workers = Array.from({ length: count }, (_, at): Host => {
     return { namespace: `${own}w${at + 1}`, address: `10.77.${at + 1}.2` };
   });
-  const remove = (): void => [client, ...workers].forEach(({ namespace }) => removeNamespace(namespace));
-  process.once('exit', remove);
+  const remove = (): void => {
+    for (const { namespace } of [client, ...workers]) removeNamespace(namespace);
+    forget();
+  };
+  const forget = atExit(remove);
   for (const { namespace } of [client, ...workers]) {
     ip('netns', 'add', namespace);
     ip('-n', namespace, 'link', 'set', 'lo', 'up');
   }
   workers.forEach(({ namespace, address }, at) => {
     const near = `w${at + 1}`;
-    ip('-n', client.namespace, 'link', 'add', near, 'type', 'veth', 'peer', 'name', 'up', 'netns', namespace);
+    ip('-n', client.namespace, 'link', 'add', near, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', namespace);
     ip('-n', client.namespace, 'address', 'add', `10.77.${at + 1}.1/24`, 'dev', near);
-    ip('-n', client.namespace, 'link', 'set', near, 'up');
-    ip('-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'up');
-    ip('-n', namespace, 'link', 'set', 'up', 'up');
+    ip('-n', client.namespace, 'link', 'set', 'dev', near, 'up');
+    ip('-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'uplink');
+    ip('-n', namespace, 'link', 'set', 'dev', 'uplink', 'up');
     ip('-n', namespace, 'route', 'add', 'default', 'via', `10.77.${at + 1}.1`);
   });
   return { client, workers, wire: () => wireOf(client.namespace), remove };

@@ -1,194 +1,149 @@
-/* The answer: read whole, checked whole, then installed. Nothing of a compile is touched before its last frame is here,
- * so an answer cut short leaves everything as it was. */
+/* The answer: frames of u8 tag, u32 n, n bytes, described where they are made, in src/client/launcher-wire.ts. Nothing
+ * of a compile is touched before the last frame is here, so an answer cut short leaves everything as it was. The bytes
+ * of big frames pass through; no frame has to fit into memory. */
 #include "shoal.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/wait.h>
 
-/* The daemon says that it lives every 30 s. */
-enum { silence_ms = 120000 };
 enum { frame_head = 5, output_head = 13 };
 
-struct frame {
-	char tag;
-	uint32_t size;
-	const unsigned char *bytes;
-};
+static struct {
+	int socket;
+	size_t begin, end;
+	unsigned char bytes[1 << 16];
+} input;
 
-struct output {
-	bool in_place;
-	mode_t mode;
-	uint64_t size;
-	const unsigned char *content; /* one D frame, or nothing if the output is empty */
-	char path[PATH_MAX];
-	int fd; /* of the new file, until it has its name */
-	char temporary[PATH_MAX + 32];
-};
-
-enum { most_outputs = 64 };
-
-static uint32_t get32(const unsigned char *at)
+/* The next bytes, at least one of them; false at the end, or after the silence that connect_daemon() allows. */
+static bool fill(void)
 {
-	return at[0] | at[1] << 8 | at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static uint64_t get64(const unsigned char *at)
-{
-	return get32(at) | (uint64_t)get32(at + 4) << 32;
-}
-
-/* The frame at *at; false at the end, or if it is not whole. */
-static bool next_frame(const struct buffer *answer, size_t *at, struct frame *frame)
-{
-	if (answer->used - *at < frame_head)
-		return false;
-	frame->tag = answer->bytes[*at];
-	frame->size = get32(answer->bytes + *at + 1);
-	frame->bytes = answer->bytes + *at + frame_head;
-	if (answer->used - *at - frame_head < frame->size)
-		return false;
-	*at += frame_head + frame->size;
-	return true;
-}
-
-enum answer read_answer(int socket, struct buffer *answer)
-{
-	static unsigned char chunk[1 << 16];
-	size_t at = 0;
+	if (input.begin == input.end)
+		input.begin = input.end = 0;
 	for (;;) {
-		struct frame frame;
-		while (next_frame(answer, &at, &frame)) {
-			if (frame.tag == 'R')
-				return ANSWER_RUN_HERE;
-			if (frame.tag == 'X')
-				return frame.size == 4 ? ANSWER_DONE : ANSWER_BROKEN;
-			if (!strchr("OD12H", frame.tag) || frame.tag == '\0')
-				return ANSWER_BROKEN;
-		}
-		struct pollfd ready = {.fd = socket, .events = POLLIN};
-		int polled = poll(&ready, 1, silence_ms);
-		if (polled < 0 && errno == EINTR)
-			continue;
-		if (polled <= 0)
-			return ANSWER_BROKEN;
-		ssize_t got = recv(socket, chunk, sizeof chunk, 0);
+		ssize_t got = recv(input.socket, input.bytes + input.end, sizeof input.bytes - input.end, 0);
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got <= 0 || !append(answer, chunk, got))
-			return ANSWER_BROKEN;
+		if (got > 0)
+			input.end += got;
+		return got > 0;
 	}
 }
 
-static bool parse_output(const struct frame *frame, struct output *output)
+/* The next `size` bytes, in one piece that lasts until the next call; NULL if they do not come. */
+static const unsigned char *take(size_t size)
 {
-	size_t length = frame->size - output_head;
-	if (frame->size <= output_head || length >= sizeof output->path || frame->bytes[output_head] != '/')
+	if (size > sizeof input.bytes)
+		return NULL;
+	if (input.begin + size > sizeof input.bytes) {
+		memmove(input.bytes, input.bytes + input.begin, input.end - input.begin);
+		input.end -= input.begin;
+		input.begin = 0;
+	}
+	while (input.end - input.begin < size)
+		if (!fill())
+			return NULL;
+	input.begin += size;
+	return input.bytes + input.begin - size;
+}
+
+/* As many as there are of the next bytes, up to `most`; 0 if none come. */
+static size_t take_some(size_t most, const unsigned char **bytes)
+{
+	if (input.begin == input.end && !fill())
+		return 0;
+	size_t size = input.end - input.begin < most ? input.end - input.begin : most;
+	*bytes = input.bytes + input.begin;
+	input.begin += size;
+	return size;
+}
+
+static bool take_output(struct answer *answer, uint32_t size)
+{
+	const unsigned char *frame = size > output_head && size < output_head + PATH_MAX ? take(size) : NULL;
+	if (!frame || frame[0] > 1 || frame[output_head] != '/')
 		return false;
-	if (memchr(frame->bytes + output_head, '\0', length))
+	struct output *outputs = realloc(answer->outputs, (answer->count + 1) * sizeof *outputs);
+	if (!outputs)
 		return false;
-	*output = (struct output){.in_place = frame->bytes[0] == 1, .mode = get32(frame->bytes + 1) & 0777, .fd = -1};
-	output->size = get64(frame->bytes + 5);
-	memcpy(output->path, frame->bytes + output_head, length);
+	answer->outputs = outputs;
+	struct output *output = &outputs[answer->count++];
+	*output = (struct output){.in_place = frame[0] == 1, .mode = get32(frame + 1) & 0777};
+	output->missing = get64(frame + 5);
+	output->path = strndup((const char *)frame + output_head, size - output_head);
+	if (!output->path || strlen(output->path) != size - output_head)
+		return false;
+	begin_output(output);
 	return true;
 }
 
-/* A nameless file beside the target: a launcher that is killed leaves nothing. Where the file system has no such files,
- * a name that nobody else uses. */
-static bool write_new(struct output *output)
+static bool take_data(struct answer *answer, uint32_t size)
 {
-	char directory[PATH_MAX];
-	strcpy(directory, output->path);
-	char *slash = strrchr(directory, '/');
-	slash[slash == directory] = '\0';
-	snprintf(output->temporary, sizeof output->temporary, "%s.shoal-%d~", output->path, (int)getpid());
-	output->fd = above_standard(open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, output->mode));
-	if (output->fd < 0) {
-		unlink(output->temporary);
-		int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-		output->fd = above_standard(open(output->temporary, flags, output->mode));
-		return output->fd >= 0 && write_all(output->fd, output->content, output->size);
-	}
-	char nameless[32];
-	snprintf(nameless, sizeof nameless, "/proc/self/fd/%d", output->fd);
-	if (!write_all(output->fd, output->content, output->size))
+	struct output *output = answer->count > 0 ? &answer->outputs[answer->count - 1] : NULL;
+	if (!output || size > output->missing)
 		return false;
-	/* Where nothing is in the way it gets its own name at once, else one beside it to be renamed over the old file. */
-	if (linkat(AT_FDCWD, nameless, AT_FDCWD, output->path, AT_SYMLINK_FOLLOW) == 0) {
-		output->temporary[0] = '\0';
-		return true;
-	}
-	unlink(output->temporary);
-	return linkat(AT_FDCWD, nameless, AT_FDCWD, output->temporary, AT_SYMLINK_FOLLOW) == 0;
-}
-
-static bool write_in_place(struct output *output)
-{
-	output->fd = above_standard(open(output->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, output->mode));
-	return output->fd >= 0 && write_all(output->fd, output->content, output->size);
-}
-
-static bool write_outputs(struct output *outputs, size_t count)
-{
-	bool done = true;
-	for (size_t i = 0; done && i < count; i++)
-		done = outputs[i].in_place ? write_in_place(&outputs[i]) : write_new(&outputs[i]);
-	for (size_t i = 0; i < count; i++) {
-		struct output *output = &outputs[i];
-		if (output->fd >= 0 && close(output->fd) != 0)
-			done = false; /* a full disk or a quota may show only here, on network file systems */
-		if (output->in_place || output->temporary[0] == '\0' || output->fd < 0)
-			continue;
-		if (!done || rename(output->temporary, output->path) != 0) {
-			unlink(output->temporary);
-			done = false;
-		}
-	}
-	return done;
-}
-
-static bool collect(const struct buffer *answer, struct output *outputs, size_t *count)
-{
-	struct frame frame;
-	for (size_t at = 0; next_frame(answer, &at, &frame);) {
-		if (frame.tag == 'O') {
-			if (*count == most_outputs || !parse_output(&frame, &outputs[*count]))
-				return false;
-			(*count)++;
-		} else if (frame.tag == 'D') {
-			if (*count == 0 || outputs[*count - 1].content || outputs[*count - 1].size != frame.size)
-				return false;
-			outputs[*count - 1].content = frame.bytes;
-		}
-	}
-	for (size_t i = 0; i < *count; i++)
-		if (outputs[i].size > 0 && !outputs[i].content)
+	output->missing -= size;
+	for (size_t got; size > 0; size -= got) {
+		const unsigned char *bytes;
+		got = take_some(size, &bytes);
+		if (got == 0 || !add_to_output(output, bytes, got))
 			return false;
+	}
 	return true;
 }
 
-/* Writes the outputs, then stdout and stderr. False if the outputs could not be written: the compiler then runs here and
- * writes them itself, or says why it cannot. */
-bool install_answer(const struct buffer *answer, int *wait_status)
+static bool take_text(struct buffer *text, uint32_t size)
 {
-	static struct output outputs[most_outputs];
-	size_t count = 0;
-	if (!collect(answer, outputs, &count) || !write_outputs(outputs, count))
-		return false;
-	struct frame frame;
-	for (size_t at = 0; next_frame(answer, &at, &frame);) {
-		if (frame.tag == '1')
-			write_all(1, frame.bytes, frame.size);
-		else if (frame.tag == '2')
-			write_all(2, frame.bytes, frame.size);
-		else if (frame.tag == 'X')
-			*wait_status = get32(frame.bytes);
+	for (size_t got; size > 0; size -= got) {
+		const unsigned char *bytes;
+		got = take_some(size, &bytes);
+		if (got == 0 || !append(text, bytes, got))
+			return false;
 	}
 	return true;
+}
+
+static bool take_end(struct answer *answer, uint32_t size)
+{
+	const unsigned char *status = size == 4 ? take(4) : NULL;
+	if (!status)
+		return false;
+	answer->wait_status = get32(status);
+	for (size_t i = 0; i < answer->count; i++)
+		if (answer->outputs[i].missing > 0)
+			return false;
+	return WIFEXITED(answer->wait_status) || WIFSIGNALED(answer->wait_status);
+}
+
+enum verdict receive_answer(int socket, struct answer *answer)
+{
+	input.socket = socket;
+	const unsigned char *head;
+	for (bool whole = true; whole && (head = take(frame_head)) != NULL;) {
+		uint32_t size = get32(head + 1);
+		switch (head[0]) {
+		case 'H': /* the daemon is alive */
+			whole = size == 0;
+			break;
+		case 'O':
+			whole = take_output(answer, size);
+			break;
+		case 'D':
+			whole = take_data(answer, size);
+			break;
+		case '1':
+		case '2':
+			whole = take_text(&answer->text[head[0] - '1'], size);
+			break;
+		case 'X':
+			return take_end(answer, size) ? VERDICT_DONE : VERDICT_BROKEN;
+		case 'R':
+			return take(size) ? VERDICT_RUN_HERE : VERDICT_BROKEN;
+		default:
+			whole = false;
+		}
+	}
+	return VERDICT_BROKEN;
 }

@@ -1,7 +1,6 @@
-/* Growing memory and whole writes. */
+/* Growing memory, whole writes, little-endian numbers. */
 #include "shoal.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +8,15 @@
 
 bool append(struct buffer *buffer, const void *bytes, size_t size)
 {
+	if (size == 0)
+		return true;
 	if (buffer->room - buffer->used < size) {
 		size_t room = buffer->room ? buffer->room : 16384;
-		while (room - buffer->used < size)
+		while (room - buffer->used < size) {
+			if (room > SIZE_MAX / 2)
+				return false;
 			room *= 2;
+		}
 		unsigned char *grown = realloc(buffer->bytes, room);
 		if (!grown)
 			return false;
@@ -45,13 +49,24 @@ bool write_all(int fd, const void *bytes, size_t size)
 	return true;
 }
 
-/* Where 0, 1 or 2 is closed, our own descriptors must not take their place: what is written to "stdout" would land in
- * them. */
-int above_standard(int fd)
+void put32(unsigned char *at, uint32_t value)
 {
-	if (fd < 0 || fd > 2)
-		return fd;
-	int moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	close(fd);
-	return moved;
+	for (int i = 0; i < 4; i++)
+		at[i] = value >> (8 * i);
+}
+
+void put64(unsigned char *at, uint64_t value)
+{
+	put32(at, (uint32_t)value);
+	put32(at + 4, value >> 32);
+}
+
+uint32_t get32(const unsigned char *at)
+{
+	return at[0] | at[1] << 8 | at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+uint64_t get64(const unsigned char *at)
+{
+	return get32(at) | (uint64_t)get32(at + 4) << 32;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,76 +31,110 @@ bool is_subcommand(const char *word)
 	return is_among(word, subcommands, sizeof subcommands / sizeof *subcommands);
 }
 
-static const char *base_of(const char *path)
+const char *base_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	return slash ? slash + 1 : path;
 }
 
-static bool is_self(const char *path)
+static bool is_self(const struct stat *file)
 {
-	struct stat self, other;
-	return stat("/proc/self/exe", &self) == 0 && stat(path, &other) == 0 && self.st_dev == other.st_dev &&
-	       self.st_ino == other.st_ino;
+	static struct stat self;
+	static bool known;
+	if (!known) {
+		/* A chroot may have no /proc; the kernel also passes the name that it executed. */
+		const char *executed = (const char *)getauxval(AT_EXECFN);
+		if (stat("/proc/self/exe", &self) != 0 && (!executed || stat(executed, &self) != 0))
+			return false;
+		known = true;
+	}
+	return self.st_dev == file->st_dev && self.st_ino == file->st_ino;
 }
 
-static bool is_candidate(const char *path)
+/* True for a link to another wrapper (Debian's /usr/lib/ccache/gcc), unless that wrapper itself was asked for. */
+static bool is_wrapper(const char *path, const char *name)
 {
-	struct stat found;
-	if (stat(path, &found) != 0 || !S_ISREG(found.st_mode) || access(path, X_OK) != 0)
-		return false;
-	if (is_self(path))
-		return false;
-	const char *running = getenv("SHOAL_RUNNING");
-	if (running && strcmp(running, path) == 0)
-		return false;
+	struct stat link;
 	char target[PATH_MAX];
-	if (!realpath(path, target))
+	if (lstat(path, &link) != 0 || !S_ISLNK(link.st_mode) || !realpath(path, target))
 		return false;
-	return !is_among(base_of(target), wrappers, sizeof wrappers / sizeof *wrappers);
+	const char *base = base_of(target);
+	return strcmp(base, name) != 0 && is_among(base, wrappers, sizeof wrappers / sizeof *wrappers);
+}
+
+static bool is_candidate(const char *path, const char *name)
+{
+	struct stat file;
+	if (stat(path, &file) != 0 || !S_ISREG(file.st_mode) || access(path, X_OK) != 0)
+		return false;
+	return !is_self(&file) && !is_wrapper(path, name);
+}
+
+/* A wrapper named gcc may look for "the next gcc on PATH" and find us, who would find the wrapper: so the compiler that
+ * a launcher becomes is named in the environment, with the process that it is. That process, if it runs us again, and
+ * its children get what stands after it on PATH. Processes further down do not: a compiler that runs its own name deep
+ * below (lto-wrapper by way of make) means itself, and a later namesake may be of another version. */
+static const char *compiler_above(void)
+{
+	const char *running = getenv("SHOAL_RUNNING");
+	if (!running)
+		return NULL;
+	char *colon;
+	long process = strtol(running, &colon, 10);
+	return *colon == ':' && (process == getpid() || process == getppid()) ? colon + 1 : NULL;
+}
+
+void mark_running(const char *compiler)
+{
+	char *value = malloc(strlen(compiler) + 16);
+	if (!value)
+		return;
+	sprintf(value, "%d:%s", (int)getpid(), compiler);
+	setenv("SHOAL_RUNNING", value, 1);
 }
 
 /* The first candidate of that name on PATH, in fresh memory, or NULL. */
 static char *find_on_path(const char *name)
 {
 	const char *path = getenv("PATH");
+	const char *above = compiler_above();
 	if (!path)
 		path = "/usr/local/bin:/usr/bin:/bin";
 	char *candidate = malloc(strlen(path) + strlen(name) + 3);
-	if (!candidate)
-		return NULL;
-	for (const char *at = path;;) {
+	char *found = NULL;
+	for (const char *at = path; candidate;) {
 		size_t length = strcspn(at, ":");
 		if (length == 0)
 			sprintf(candidate, "./%s", name);
 		else
 			sprintf(candidate, "%.*s/%s", (int)length, at, name);
-		if (is_candidate(candidate))
-			return candidate;
-		if (at[length] == '\0')
+		if (above && strcmp(above, candidate) == 0) {
+			free(found);
+			found = NULL;
+		} else if (!found && is_candidate(candidate, name)) {
+			found = strdup(candidate);
+		}
+		if (at[length] == '\0' || (found && !above))
 			break;
 		at += length + 1;
 	}
 	free(candidate);
-	return NULL;
+	return found;
 }
 
-bool find_command(int argc, char **argv, struct command *command)
+/* Finds the compiler that argv[0] means. */
+bool find_compiler(struct command *command)
 {
-	bool prefixed = strcmp(base_of(argv[0]), "shoal") == 0;
-	command->argv = prefixed ? argv + 1 : argv;
-	if (prefixed && argc < 2)
-		return false;
 	char *word = command->argv[0];
-	bool explicit = strchr(word, '/') != NULL;
-	if (explicit && prefixed && !is_self(word)) {
+	struct stat file;
+	if (strchr(word, '/') && (stat(word, &file) != 0 || !is_self(&file))) {
 		command->compiler = word;
 		return true;
 	}
-	char *found = find_on_path(base_of(word));
-	command->compiler = found;
-	/* Our own path in argv[0] would mean nothing to the compiler, nor on a worker. */
-	if (explicit && found)
-		command->argv[0] = found;
-	return found != NULL;
+	command->compiler = find_on_path(base_of(word));
+	/* A driver called by its bare name looks itself up on PATH and takes its own place from there: it would find our
+	 * link, and gcc 12 then does not even find its cc1. So it sees where it is; its messages have the last part only. */
+	if (command->compiler)
+		command->argv[0] = command->compiler;
+	return command->compiler != NULL;
 }

@@ -1,29 +1,21 @@
 /* The request: everything that a compile's result can depend on, in one frame. The layout is described where it is
  * decoded, in src/client/launcher-wire.ts. */
 #include "shoal.h"
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { preamble = 8, most_bytes = 16 << 20 };
 
 static const char *const source_suffixes[] = {
 	".C", ".CPP", ".M", ".S", ".c", ".c++", ".cc", ".cp", ".cpp", ".cxx", ".i", ".ii", ".m", ".mm", ".s", ".sx",
 };
-
-static void put32(unsigned char *at, uint32_t value)
-{
-	for (int i = 0; i < 4; i++)
-		at[i] = value >> (8 * i);
-}
-
-static void put64(unsigned char *at, uint64_t value)
-{
-	put32(at, (uint32_t)value);
-	put32(at + 4, value >> 32);
-}
 
 static bool record(struct buffer *frame, char tag, const void *bytes, size_t size)
 {
@@ -129,6 +121,21 @@ static bool compiler_record(struct buffer *frame, const char *compiler, const ch
 	return text_record(frame, 'x', absolute);
 }
 
+/* The whole request, or nothing that could be answered; connect_daemon() has bounded each wait. */
+static bool send_all(int socket, const unsigned char *bytes, size_t size)
+{
+	while (size > 0) {
+		ssize_t sent = send(socket, bytes, size, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return false;
+		bytes += sent;
+		size -= sent;
+	}
+	return true;
+}
+
 bool send_request(int socket, const struct command *command)
 {
 	struct buffer frame = {0};
@@ -137,7 +144,7 @@ bool send_request(int socket, const struct command *command)
 	umask(mask);
 	if (!getcwd(cwd, sizeof cwd) || cwd[0] != '/')
 		return false;
-	bool made = append(&frame, "SHL1\0\0\0\0", 8) && compiler_record(&frame, command->compiler, cwd);
+	bool made = append(&frame, "SHL1\0\0\0\0", preamble) && compiler_record(&frame, command->compiler, cwd);
 	for (char **arg = command->argv; made && *arg; arg++)
 		made = text_record(&frame, 'a', *arg);
 	for (char **entry = environ; made && *entry; entry++)
@@ -146,8 +153,8 @@ bool send_request(int socket, const struct command *command)
 	       terminal_record(&frame, command->closed) && identity_record(&frame, 'r', "/") &&
 	       identity_record(&frame, 'c', ".") && source_records(&frame, command->argv) &&
 	       number_record(&frame, 'p', getpid());
-	if (!made)
+	if (!made || frame.used - preamble > most_bytes)
 		return false;
-	put32(frame.bytes + 4, frame.used - 8);
-	return write_all(socket, frame.bytes, frame.used);
+	put32(frame.bytes + 4, frame.used - preamble);
+	return send_all(socket, frame.bytes, frame.used);
 }

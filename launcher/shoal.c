@@ -6,35 +6,70 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Where the daemon's connection goes in a compiler run here: out of the way of descriptors that builds pass around. */
 enum { connection_fd = 200 };
 
+/* A file without #! is a script of sh to everyone who executes commands; execv alone refuses it. */
+static void exec_script(const struct command *command)
+{
+	size_t count = 0;
+	while (command->argv[count])
+		count++;
+	char **words = calloc(count + 2, sizeof *words);
+	if (!words)
+		return;
+	words[0] = "sh";
+	words[1] = command->compiler;
+	memcpy(words + 2, command->argv + 1, (count - 1) * sizeof *words);
+	execv("/bin/sh", words);
+}
+
 /* Becomes the real compiler. The connection stays open in it, so that the daemon sees when the last process of the
  * compile has ended, and nobody has to wait for it. */
 static void run_here(const struct command *command, int connection)
 {
-	if (connection >= 0 && fcntl(connection, F_DUPFD, connection_fd) < 0)
-		close(connection);
-	/* A wrapper script that calls its own name gets the next compiler on PATH instead of itself for ever. */
-	setenv("SHOAL_RUNNING", command->compiler, 1);
+	if (connection >= 0)
+		fcntl(connection, F_DUPFD, connection_fd); /* unlike the original, the copy survives the exec */
+	mark_running(command->compiler);
 	execv(command->compiler, command->argv);
+	if (errno == ENOEXEC)
+		exec_script(command);
+	int status = errno == ENOENT ? 127 : 126;
 	fprintf(stderr, "shoal: %s: %s\n", command->compiler, strerror(errno));
-	_exit(errno == ENOENT ? 127 : 126);
+	_exit(status);
 }
 
 static void end_as(int wait_status)
 {
 	if (WIFEXITED(wait_status))
 		_exit(WEXITSTATUS(wait_status));
-	struct rlimit no_core = {0, 0};
-	setrlimit(RLIMIT_CORE, &no_core);
-	signal(WTERMSIG(wait_status), SIG_DFL);
-	raise(WTERMSIG(wait_status));
-	_exit(128 + WTERMSIG(wait_status));
+	int number = WTERMSIG(wait_status);
+	prctl(PR_SET_DUMPABLE, 0); /* a core of this process would explain nothing; a limit of 0 does not stop a core_pattern pipe */
+	sigset_t one;
+	sigemptyset(&one);
+	sigaddset(&one, number);
+	sigprocmask(SIG_UNBLOCK, &one, NULL);
+	signal(number, SIG_DFL);
+	raise(number);
+	_exit(128 + number);
+}
+
+/* What the compiler printed, and then its end. A reader that has gone ends us by SIGPIPE, as it would the compiler. */
+static void print_and_end(const struct answer *answer)
+{
+	const struct buffer *out = &answer->text[0], *err = &answer->text[1];
+	bool printed = write_all(1, out->bytes, out->used);
+	int error = errno;
+	write_all(2, err->bytes, err->used);
+	if (!printed && answer->wait_status == 0) {
+		fprintf(stderr, "shoal: standard output: %s\n", strerror(error));
+		_exit(1);
+	}
+	end_as(answer->wait_status);
 }
 
 static bool is_set(const char *name)
@@ -56,37 +91,44 @@ static void refuse_if_strict(const struct command *command)
 	}
 }
 
+/* Which of 0, 1 and 2 are closed. Until an exec something stands in for them that can be neither read nor written, or
+ * else a file of ours would be opened as "stdout" and get what is printed. */
+static int hold_closed_descriptors(void)
+{
+	int closed = 0;
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH | O_CLOEXEC) == fd)
+			closed |= 1 << fd;
+	return closed;
+}
+
 int main(int argc, char **argv)
 {
-	struct command command = {0};
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			command.closed |= 1 << fd;
-	const char *slash = strrchr(argv[0], '/');
-	bool as_shoal = strcmp(slash ? slash + 1 : argv[0], "shoal") == 0;
-	if (as_shoal && (argc < 2 || argv[1][0] == '-' || is_subcommand(argv[1]))) {
-		exec_command_line(argc, argv);
+	if (argc < 1)
 		return 127;
+	struct command command = {.argv = argv, .closed = hold_closed_descriptors()};
+	/* More than once for `shoal shoal gcc`: a compiler launcher within a compiler launcher. */
+	while (strcmp(base_of(command.argv[0]), "shoal") == 0) {
+		char **words = ++command.argv;
+		if (!*words || **words == '-' || is_subcommand(*words)) {
+			exec_command_line(words);
+			return 127;
+		}
 	}
-	if (!find_command(argc, argv, &command)) {
-		fprintf(stderr, "shoal: %s: no such compiler on PATH\n", as_shoal ? argv[1] : argv[0]);
+	if (!find_compiler(&command)) {
+		fprintf(stderr, "shoal: %s: no such compiler on PATH\n", command.argv[0]);
 		return 127;
 	}
 	if (is_set("SHOAL_DISABLE"))
 		run_here(&command, -1);
-	signal(SIGPIPE, SIG_IGN);
 	int connection = connect_daemon();
-	struct buffer answer = {0};
-	enum answer kind = ANSWER_BROKEN;
+	struct answer answer = {0};
+	enum verdict verdict = VERDICT_BROKEN;
 	if (connection >= 0 && send_request(connection, &command))
-		kind = read_answer(connection, &answer);
-	int wait_status;
-	if (kind == ANSWER_DONE && install_answer(&answer, &wait_status)) {
-		signal(SIGPIPE, SIG_DFL);
-		end_as(wait_status);
-	}
-	signal(SIGPIPE, SIG_DFL);
-	if (kind != ANSWER_RUN_HERE)
+		verdict = receive_answer(connection, &answer);
+	if (verdict == VERDICT_DONE && install_outputs(&answer))
+		print_and_end(&answer);
+	if (verdict != VERDICT_RUN_HERE)
 		refuse_if_strict(&command);
-	run_here(&command, kind == ANSWER_RUN_HERE ? connection : -1);
+	run_here(&command, verdict == VERDICT_RUN_HERE ? connection : -1);
 }

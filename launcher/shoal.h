@@ -2,7 +2,8 @@
  *
  * It sends what it was asked to do to the client daemon and does what the daemon answers: write these outputs and exit
  * with this status, or run your own command yourself. It only ever runs its own argv with the compiler that it found
- * itself; no answer can choose a program. Whatever goes wrong, the real compiler runs, once.
+ * itself; no answer can choose a program. Whatever goes wrong, the real compiler runs, once; nothing has to be undone
+ * for that, since what has been received so far is in memory or in files without a name.
  */
 #ifndef SHOAL_H
 #define SHOAL_H
@@ -10,13 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 extern char **environ;
 
 struct command {
-	const char *compiler; /* absolute or as the user spelled it, if that has a slash; links not followed */
-	char **argv;          /* as the compiler shall see it */
-	int closed;           /* bits 1, 2, 4: descriptors 0, 1, 2 were closed when we started */
+	char *compiler; /* as it is executed: absolute, or relative to the working directory; links not followed */
+	char **argv;    /* as the compiler shall see it */
+	int closed;     /* bits 1, 2, 4: descriptors 0, 1, 2 were closed when we started */
 };
 
 struct buffer {
@@ -24,25 +26,50 @@ struct buffer {
 	size_t used, room;
 };
 
+struct output {
+	char *path;
+	bool in_place;
+	mode_t mode;         /* before the umask */
+	uint64_t missing;    /* bytes still to come */
+	int nameless;        /* a file without a name that takes the bytes, or -1 */
+	struct buffer bytes; /* those that no file takes yet */
+};
+
+struct answer {
+	struct output *outputs;
+	size_t count;
+	struct buffer text[2]; /* for stdout and stderr */
+	int wait_status;
+};
+
 /* find.c: which compiler is meant */
 bool is_subcommand(const char *word);
-bool find_command(int argc, char **argv, struct command *command);
+const char *base_of(const char *path);
+bool find_compiler(struct command *command);
+void mark_running(const char *compiler);
 
 /* daemon.c: the daemon's socket, started if need be */
 int connect_daemon(void);
-void exec_command_line(int argc, char **argv);
+void exec_command_line(char **args);
 
 /* request.c: what the daemon is told */
 bool send_request(int socket, const struct command *command);
 
 /* answer.c: what it answers */
-enum answer { ANSWER_BROKEN, ANSWER_RUN_HERE, ANSWER_DONE };
-enum answer read_answer(int socket, struct buffer *answer);
-bool install_answer(const struct buffer *answer, int *wait_status);
+enum verdict { VERDICT_BROKEN, VERDICT_RUN_HERE, VERDICT_DONE };
+enum verdict receive_answer(int socket, struct answer *answer);
+
+/* outputs.c: the files that the answer brings */
+void begin_output(struct output *output);
+bool add_to_output(struct output *output, const void *bytes, size_t size);
+bool install_outputs(struct answer *answer);
 
 /* buffer.c */
 bool append(struct buffer *buffer, const void *bytes, size_t size);
 bool write_all(int fd, const void *bytes, size_t size);
-int above_standard(int fd);
+void put32(unsigned char *at, uint32_t value);
+void put64(unsigned char *at, uint64_t value);
+uint32_t get32(const unsigned char *at);
+uint64_t get64(const unsigned char *at);
 
 #endif
