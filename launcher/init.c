@@ -125,15 +125,17 @@ static _Noreturn void lead(const struct job *job)
 	_exit(0);
 }
 
-/* Waits for the leader. While a job runs the worker says nothing: what comes on stdin is its end, and ends everything. A
- * job is cancelled by killing this process, which is pid 1 of all of them. */
+/* Waits for the leader, and for the worker's end, which ends everything. The next job may be on stdin already: the worker
+ * has the answer a moment before the leader is gone. A job is cancelled by killing this process, pid 1 of all of them. */
 static void wait_for_leader(pid_t leader, int leader_fd)
 {
-	struct pollfd polled[2] = {{.fd = leader_fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
-	while (poll(polled, 2, -1) < 0 && errno == EINTR)
-		continue;
-	if (polled[1].revents && !polled[0].revents)
-		_exit(0);
+	struct pollfd polled[2] = {{.fd = leader_fd, .events = POLLIN}, {.fd = 0}};
+	while (!polled[0].revents) {
+		if (poll(polled, 2, -1) < 0 && errno != EINTR)
+			_exit(4);
+		if (polled[1].revents)
+			_exit(0);
+	}
 	int status;
 	while (waitpid(leader, &status, 0) < 0 && errno == EINTR)
 		continue;

@@ -22,7 +22,8 @@ struct budget {
 static int open_beneath(int root, const char *path, int flags)
 {
 	struct open_how how = {
-		.flags = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		/* O_PATH opens nothing, and openat2 takes no other mode beside it. */
+		.flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 	return syscall(SYS_openat2, root, path, &how, sizeof how);
