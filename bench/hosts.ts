@@ -1,10 +1,11 @@
-// A small network on one machine: a client and its workers, each a network namespace, every worker joined to the client
-// by a veth pair of its own. Needs root.
+// A small network on one machine: a client and its workers, each a network namespace, joined by a switch. Needs root.
 //
-//   shoalb-PID-c  10.77.1.1 ──── 10.77.1.2  shoalb-PID-w1
-//                 10.77.2.1 ──── 10.77.2.2  shoalb-PID-w2
+//   shoalb-PID-c   10.77.0.1 ──┐
+//   shoalb-PID-w1  10.77.1.2 ──┼── shoalb-PID-s (a bridge)
+//   shoalb-PID-w2  10.77.2.2 ──┘
 //
-// PID is the process that made it, so several may exist side by side, and what a killed one left can be told and removed.
+// What workers say to each other does not pass the client's interface. PID is the process that made it, so several may
+// exist side by side, and what a killed one left can be told and removed.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { atExit } from './tidy.ts';
@@ -12,14 +13,13 @@ import { sleepMs } from './wait.ts';
 
 export type Host = {
   readonly namespace: string;
-  /** Where the client reaches it; for the client, where the first worker reaches it. */
   readonly address: string;
 };
 
 export type Network = {
   readonly client: Host;
   readonly workers: readonly Host[];
-  /** Bytes through the client's interfaces since they were made: link-layer frames, as the kernel counts them. */
+  /** Bytes through the client's interface since it was made: link-layer frames, as the kernel counts them. */
   readonly wire: () => Wire;
   /** Kills what still runs in the namespaces and removes them. Harmless when called again. */
   readonly remove: () => void;
@@ -33,29 +33,31 @@ const prefix = 'shoalb';
 export function makeNetwork(count: number): Network {
   removeStale();
   const own = `${prefix}-${process.pid}-`;
-  const client: Host = { namespace: `${own}c`, address: '10.77.1.1' };
+  const client: Host = { namespace: `${own}c`, address: '10.77.0.1' };
   const workers = Array.from({ length: count }, (_, at): Host => {
     return { namespace: `${own}w${at + 1}`, address: `10.77.${at + 1}.2` };
   });
+  const namespaces = [`${own}s`, ...[client, ...workers].map(({ namespace }) => namespace)];
   const remove = (): void => {
-    for (const { namespace } of [client, ...workers]) removeNamespace(namespace);
+    for (const namespace of namespaces) removeNamespace(namespace);
     forget();
   };
   const forget = atExit(remove);
-  for (const { namespace } of [client, ...workers]) {
+  for (const namespace of namespaces) {
     ip('netns', 'add', namespace);
-    ip('-n', namespace, 'link', 'set', 'lo', 'up');
+    ip('-n', namespace, 'link', 'set', 'dev', 'lo', 'up');
   }
-  workers.forEach(({ namespace, address }, at) => {
-    const near = `w${at + 1}`;
-    ip('-n', client.namespace, 'link', 'add', near, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', namespace);
-    ip('-n', client.namespace, 'address', 'add', `10.77.${at + 1}.1/24`, 'dev', near);
-    ip('-n', client.namespace, 'link', 'set', 'dev', near, 'up');
-    ip('-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'uplink');
-    ip('-n', namespace, 'link', 'set', 'dev', 'uplink', 'up');
-    ip('-n', namespace, 'route', 'add', 'default', 'via', `10.77.${at + 1}.1`);
-  });
+  ip('-n', `${own}s`, 'link', 'add', 'switch', 'type', 'bridge');
+  ip('-n', `${own}s`, 'link', 'set', 'dev', 'switch', 'up');
+  for (const [port, host] of [client, ...workers].entries()) plugIn(host, `${own}s`, `port${port}`);
   return { client, workers, wire: () => wireOf(client.namespace), remove };
+}
+
+function plugIn({ namespace, address }: Host, hub: string, port: string): void {
+  ip('-n', hub, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', namespace);
+  ip('-n', hub, 'link', 'set', 'dev', port, 'master', 'switch', 'up');
+  ip('-n', namespace, 'address', 'add', `${address}/16`, 'broadcast', '10.77.255.255', 'dev', 'uplink');
+  ip('-n', namespace, 'link', 'set', 'dev', 'uplink', 'up');
 }
 
 /** The command that runs `argv` in a host's network. Unlike `ip netns exec` it keeps /sys, where the cgroups are. */
@@ -67,11 +69,9 @@ type Link = { readonly ifname: string; readonly stats64: { readonly rx: { bytes:
 
 function wireOf(namespace: string): Wire {
   const links = JSON.parse(ip('-n', namespace, '-s', '-j', 'link', 'show')) as Link[];
-  const outward = links.filter(({ ifname }) => ifname !== 'lo');
-  return {
-    sentBytes: outward.reduce((sum, link) => sum + link.stats64.tx.bytes, 0),
-    receivedBytes: outward.reduce((sum, link) => sum + link.stats64.rx.bytes, 0),
-  };
+  const stats = links.find(({ ifname }) => ifname === 'uplink')?.stats64;
+  if (stats === undefined) throw new Error(`${namespace} has no interface`);
+  return { sentBytes: stats.tx.bytes, receivedBytes: stats.rx.bytes };
 }
 
 function removeStale(): void {

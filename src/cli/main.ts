@@ -13,11 +13,23 @@ export type Invocation = {
 type Subcommand = { readonly summary: string; readonly load: () => Promise<(invocation: Invocation) => Promise<void>> };
 
 const subcommands: Readonly<Record<string, Subcommand>> = {
-  daemon: { summary: 'the client daemon, in the foreground', load: async () => (await import('./daemon.ts')).daemonCommand },
+  daemon: {
+    summary: 'the client daemon, in the foreground',
+    load: async () => (await import('./daemon.ts')).daemonCommand,
+  },
   make: { summary: 'make, through the farm: shoal make -j40', load: async () => (await import('./run.ts')).runCommand },
-  run: { summary: 'any build, through the farm: shoal run -- ninja', load: async () => (await import('./run.ts')).runCommand },
-  status: { summary: 'hosts, slots, jobs in flight, totals [--json]', load: async () => (await import('./status.ts')).statusCommand },
-  stop: { summary: 'end the client daemon; returns when nothing is left', load: async () => (await import('./stop.ts')).stopCommand },
+  run: {
+    summary: 'any build, through the farm: shoal run -- ninja',
+    load: async () => (await import('./run.ts')).runCommand,
+  },
+  status: {
+    summary: 'hosts, slots, jobs in flight, totals [--json]',
+    load: async () => (await import('./status.ts')).statusCommand,
+  },
+  stop: {
+    summary: 'end the client daemon; returns when nothing is left',
+    load: async () => (await import('./stop.ts')).stopCommand,
+  },
   worker: { summary: 'compile for others on this box', load: async () => (await import('./worker.ts')).workerCommand },
 };
 
@@ -33,7 +45,12 @@ export function isSubcommand(word: string): boolean {
 
 export function helpText(): string {
   const rows = Object.entries(subcommands).map(([name, { summary }]) => `  shoal ${name.padEnd(8)} ${summary}`);
-  const head = ['shoal: a compile farm for several Linux boxes', '', ...rows, '  shoal gcc …    one compile through the farm'];
+  const head = [
+    'shoal: a compile farm for several Linux boxes',
+    '',
+    ...rows,
+    '  shoal gcc …    one compile through the farm',
+  ];
   const tail = ['', 'before the subcommand: --hosts "BOX:PORT/SLOTS …", --strict, --summary FILE'];
   return `${[...head, ...tail].join('\n')}\n`;
 }

@@ -3,9 +3,11 @@
 import { nothingReachedText, summaryText } from '../observe/summary.ts';
 import { runBuild, writeSummaryFile, type BuildEnd } from '../client/build.ts';
 import { settingsFrom } from '../client/settings.ts';
-import { progressLine, progressText } from './progress-line.ts';
+import { progressLine, progressText, type ProgressLine } from './progress-line.ts';
 import type { Invocation } from './main.ts';
 
+// Four times a second is as fast as one reads; a log wants fewer lines.
+const liveProgressMs = 250;
 const plainProgressMs = 5000;
 
 /** True if make's arguments choose a number of jobs: -j, -j8, --jobs=8, also in a bundle such as -kj8. */
@@ -17,17 +19,16 @@ function makeCommand(args: readonly string[]): (slots: number) => readonly [stri
   return (slots) => (choosesJobs(args) ? ['make', ...args] : ['make', `-j${slots + 1}`, ...args]);
 }
 
-function progressTo(stream: NodeJS.WriteStream) {
+type ProgressReport = ProgressLine & { readonly everyMs: number };
+
+/** A live line on a terminal, a plain line now and then elsewhere. */
+function progressTo(stream: NodeJS.WriteStream): ProgressReport {
   const line = progressLine(stream);
-  if (line !== undefined) return line;
-  let lastMs = performance.now();
+  if (line !== undefined) return { ...line, everyMs: liveProgressMs };
   return {
-    show: (progress: Parameters<typeof progressText>[0]): void => {
-      if (performance.now() - lastMs < plainProgressMs) return;
-      lastMs = performance.now();
-      stream.write(`${progressText(progress)}\n`);
-    },
-    clear: (): void => undefined,
+    show: (progress) => stream.write(`${progressText(progress)}\n`),
+    clear: () => undefined,
+    everyMs: plainProgressMs,
   };
 }
 
@@ -67,6 +68,7 @@ export async function runCommand({ name, args, env, mainScript }: Invocation): P
     command: name === 'make' ? makeCommand(args) : () => [program ?? '', ...rest],
     settings: settingsFrom(env),
     mainScript,
+    progressMs: progress.everyMs,
     onProgress: progress.show,
     warn: (text) => process.stderr.write(`${text}\n`),
   });

@@ -21,7 +21,8 @@ export type BuildRequest = {
   readonly command: (slots: number) => readonly [string, ...string[]];
   readonly settings: Settings;
   readonly mainScript: string;
-  readonly onProgress?: (progress: Progress) => void;
+  readonly progressMs: number;
+  readonly onProgress: (progress: Progress) => void;
   readonly warn: (text: string) => void;
 };
 
@@ -34,9 +35,8 @@ export type BuildEnd = {
 type Session = { readonly line: Line; readonly id: string; readonly slots: number; readonly pid: number };
 
 async function openSession(request: BuildRequest): Promise<Session | undefined> {
-  const { settings, mainScript, warn } = request;
-  const progress = request.onProgress !== undefined;
-  const line = await askOrStart({ op: 'session', settings, cwd: process.cwd(), progress }, mainScript);
+  const { settings, mainScript, progressMs, warn } = request;
+  const line = await askOrStart({ op: 'session', settings, cwd: process.cwd(), progressMs }, mainScript);
   const answer = await line?.next();
   if (line === undefined || answer === undefined) {
     warn('shoal: the client daemon did not start, so this build runs here without it (`shoal daemon` shows why)');
@@ -95,11 +95,14 @@ async function runCommand(request: BuildRequest, command: readonly string[], env
   return { code: missing ? 127 : 126 };
 }
 
-async function followProgress(session: Session, onProgress: BuildRequest['onProgress']): Promise<ControlAnswer | undefined> {
+async function followProgress(
+  session: Session,
+  onProgress: BuildRequest['onProgress'],
+): Promise<ControlAnswer | undefined> {
   for (;;) {
     const answer = await session.line.next();
     if (answer?.kind !== 'progress') return answer;
-    onProgress?.(answer.progress);
+    onProgress(answer.progress);
   }
 }
 
@@ -110,7 +113,10 @@ function ownCpuMs(): number {
   return ticks * 10; // USER_HZ is 100 on every Linux that Node runs on
 }
 
-async function closeSession(session: Session, following: Promise<ControlAnswer | undefined>): Promise<Summary | undefined> {
+async function closeSession(
+  session: Session,
+  following: Promise<ControlAnswer | undefined>,
+): Promise<Summary | undefined> {
   session.line.send({ op: 'end' });
   const answer = await following;
   if (answer?.kind !== 'summary') return undefined;
@@ -125,7 +131,9 @@ export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
   const session = await openSession(request);
   const following = session === undefined ? undefined : followProgress(session, request.onProgress);
   const env = await buildEnvironment(session);
-  const command = request.command(session === undefined || session.slots === 0 ? availableParallelism() : session.slots);
+  const command = request.command(
+    session === undefined || session.slots === 0 ? availableParallelism() : session.slots,
+  );
   const status = await runCommand(request, command, env);
   const summary = session === undefined || following === undefined ? undefined : await closeSession(session, following);
   return { status, summary, command };

@@ -23,7 +23,11 @@ export type OpenedSession =
   | { readonly kind: 'invalid'; readonly why: string };
 
 /** Farms by their hosts setting: builds with the same hosts share connections, and what the hosts are known to hold. */
-export type Farms = { readonly world: HostWorld; readonly directory: RuntimeDir; readonly open: Map<string, SharedFarm> };
+export type Farms = {
+  readonly world: HostWorld;
+  readonly directory: RuntimeDir;
+  readonly open: Map<string, SharedFarm>;
+};
 
 type SharedFarm = { readonly farm: Farm; users: number };
 
@@ -64,7 +68,11 @@ export type ClientRequest = {
 };
 
 function realFarms(directory: RuntimeDir): Farms {
-  return { world: { connect: (target) => connect(target, { connectTimeoutMs }), clock: realClock }, directory, open: new Map() };
+  return {
+    world: { connect: (target) => connect(target, { connectTimeoutMs }), clock: realClock },
+    directory,
+    open: new Map(),
+  };
 }
 
 /** The session of compiles that belong to no build. A hosts setting that is wrong is a farm of no hosts. */
@@ -75,7 +83,10 @@ function ownSession(farms: Farms, request: ClientRequest): () => Session {
     const settings = settingsFrom(request.env);
     const opened = openSession(farms, settings);
     if (opened.kind === 'invalid') request.log(opened.why);
-    own = opened.kind === 'session' ? opened.session : newSession(settings, newFarm([], farms.world), farms.world.clock.nowMs());
+    own =
+      opened.kind === 'session'
+        ? opened.session
+        : newSession(settings, newFarm([], farms.world), farms.world.clock.nowMs());
     return own;
   };
 }

@@ -10,8 +10,6 @@ import { encodeControl } from './launcher-wire.ts';
 import { summaryOf, type Session } from './session.ts';
 import { openSession } from './compose.ts';
 
-// The terminal shows a person what happens; four times a second is as fast as one reads.
-const progressMs = 250;
 // A build begins without the hosts that have not answered by then; they join when they do.
 const reachPatienceMs = 1000;
 
@@ -68,7 +66,8 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
     answer(socket, { kind: 'summary', summary, stopping });
     socket.end();
   });
-  const progress = request.progress ? setInterval(() => answer(socket, progressOf(session)), progressMs) : undefined;
+  const { progressMs } = request;
+  const progress = progressMs > 0 ? setInterval(() => answer(socket, progressOf(session)), progressMs) : undefined;
   socket.once('close', () => clearInterval(progress));
   answer(socket, await sessionAnswer(session));
   socket.resume();
@@ -80,7 +79,14 @@ async function sessionAnswer(session: Session): Promise<ControlAnswer> {
   await Promise.race([reached, new Promise<void>((resolve) => world.clock.after(reachPatienceMs, resolve))]);
   const ready = hosts.map((host) => host.state).filter((state) => state.kind === 'ready');
   const slots = ready.reduce((sum, state) => sum + state.slots, 0);
-  return { kind: 'session', id: session.id, pid: process.pid, slots, workers: ready.length, why: whyNone(session.farm) };
+  return {
+    kind: 'session',
+    id: session.id,
+    pid: process.pid,
+    slots,
+    workers: ready.length,
+    why: whyNone(session.farm),
+  };
 }
 
 function whyNone(farm: Farm): string {

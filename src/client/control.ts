@@ -4,8 +4,11 @@ import type { Summary } from '../observe/tally.ts';
 import type { Settings } from './settings.ts';
 
 export type ControlRequest =
-  /** Opens a build session; it ends with the connection, whatever becomes of the command line. */
-  | { readonly op: 'session'; readonly settings: Settings; readonly cwd: string; readonly progress: boolean }
+  /**
+   * Opens a build session; it ends with the connection, whatever becomes of the command line. Its progress is told
+   * every `progressMs`, never if that is 0.
+   */
+  | { readonly op: 'session'; readonly settings: Settings; readonly cwd: string; readonly progressMs: number }
   | { readonly op: 'status' }
   | { readonly op: 'stop' };
 
@@ -77,6 +80,13 @@ export function parseJson(body: Buffer): unknown {
   }
 }
 
+// Faster than this nobody reads.
+const leastProgressMs = 100;
+
+function progressPeriod(value: unknown): number {
+  return typeof value === 'number' && value > 0 ? Math.max(leastProgressMs, value) : 0;
+}
+
 export function parseControlRequest(body: Buffer): ControlRequest | undefined {
   const value = parseJson(body);
   if (!isObject(value)) return undefined;
@@ -85,5 +95,5 @@ export function parseControlRequest(body: Buffer): ControlRequest | undefined {
   const settings = parseSettings(value['settings']);
   const cwd = value['cwd'];
   if (settings === undefined || typeof cwd !== 'string') return undefined;
-  return { op: 'session', settings, cwd, progress: value['progress'] === true };
+  return { op: 'session', settings, cwd, progressMs: progressPeriod(value['progressMs']) };
 }

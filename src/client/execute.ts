@@ -58,7 +58,10 @@ async function send(host: Host, client: ReapiClient, action: PlannedAction): Pro
     if (missing.length > 0) await client.upload(load(missing));
   };
   const done = upload().catch((error: unknown) => {
-    forget(host, missing.map((blob) => blob.digest));
+    forget(
+      host,
+      missing.map((blob) => blob.digest),
+    );
     throw error;
   });
   const sizeBytes = missing.reduce((sum, blob) => sum + blob.digest.sizeBytes, 0);

@@ -58,7 +58,10 @@ test('a root holds the layer and its own source, and nothing of other jobs', () 
   addToLayer(layer, [header, symlink('/lib', 'usr/lib'), directory('/p/empty')]);
   const one = rootFor(layer, file('/p/src/one.c', 'one'));
   const two = rootFor(layer, file('/p/src/two.c', 'two'));
-  assert.deepEqual([...flatten(one).keys()], ['/', '/lib', '/p/', '/p/empty/', '/p/include/', '/p/include/a.h', '/p/src/', '/p/src/one.c']);
+  assert.deepEqual(
+    [...flatten(one).keys()],
+    ['/', '/lib', '/p/', '/p/empty/', '/p/include/', '/p/include/a.h', '/p/src/', '/p/src/one.c'],
+  );
   assert.ok(!flatten(two).has('/p/src/one.c'));
 });
 
@@ -66,7 +69,8 @@ test('jobs share every Directory that is not on the way to their source', () => 
   const layer = newLayer();
   addToLayer(layer, [file('/p/include/a.h', 'a'), file('/usr/include/b.h', 'b')]);
   const known = new Set<string>();
-  for (const blob of blobsMissing(rootFor(layer, file('/p/src/one.c', 'one')), () => false)) known.add(blob.digest.hash);
+  for (const blob of blobsMissing(rootFor(layer, file('/p/src/one.c', 'one')), () => false))
+    known.add(blob.digest.hash);
   const lacking = blobsMissing(rootFor(layer, file('/p/src/two.c', 'two')), (digest) => known.has(digest.hash));
   assert.equal(lacking.length, 4, 'two.c, /p/src, /p, /');
 });
@@ -74,7 +78,11 @@ test('jobs share every Directory that is not on the way to their source', () => 
 test('files of equal content carry their times, single ones do not', () => {
   const layer = newLayer();
   addToLayer(layer, [file('/a/x.h', 'same', 1n)]);
-  assert.ok(!flatten(rootFor(layer, file('/s.c', 's'))).get('/a/x.h')?.includes('@'));
+  assert.ok(
+    !flatten(rootFor(layer, file('/s.c', 's')))
+      .get('/a/x.h')
+      ?.includes('@'),
+  );
   addToLayer(layer, [file('/b/x.h', 'same', 2n)]);
   const paths = flatten(rootFor(layer, file('/s.c', 's')));
   assert.match(paths.get('/a/x.h') ?? '', /@1$/);
@@ -121,7 +129,9 @@ test('after any additions and removals the messages say exactly what is there', 
       addToLayer(layer, [added]);
       model.set(at, added.digest.hash);
     }
-    const files = [...flatten(rootFor(layer, file('/s.c', 's')))].filter(([key]) => !key.endsWith('/') && key !== '/s.c');
+    const files = [...flatten(rootFor(layer, file('/s.c', 's')))].filter(
+      ([key]) => !key.endsWith('/') && key !== '/s.c',
+    );
     assert.deepEqual(new Map(files.map(([key, value]) => [key, value.split('@')[0]])), model);
   };
   fc.assert(fc.property(fc.array(step, { maxLength: 12 }), run), { numRuns: 200 });

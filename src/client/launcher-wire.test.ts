@@ -67,9 +67,15 @@ test('a preamble that announces more than a request may have is refused', () => 
 
 test('an answer is a run of frames that ends with the status', () => {
   const output = { path: '/p/x.o', how: 'replace', content: Buffer.from('obj') } as const;
-  const answer = encodeCompleted({ outputs: [output], stdout: Buffer.alloc(0), stderr: Buffer.from('w'), waitStatus: 256 });
+  const answer = encodeCompleted({
+    outputs: [output],
+    stdout: Buffer.alloc(0),
+    stderr: Buffer.from('w'),
+    waitStatus: 256,
+  });
   const tags: string[] = [];
-  for (let at = 0; at < answer.length; at += 5 + answer.readUInt32LE(at + 1)) tags.push(String.fromCharCode(answer[at] ?? 0));
+  for (let at = 0; at < answer.length; at += 5 + answer.readUInt32LE(at + 1))
+    tags.push(String.fromCharCode(answer[at] ?? 0));
   assert.deepEqual(tags, ['O', 'D', '2', 'X']);
   assert.equal(answer.readUInt32LE(answer.length - 4), 256);
   assert.equal(encodeRunHere('link').toString('latin1'), 'R\u0004\u0000\u0000\u0000link');

@@ -119,7 +119,7 @@ const malformed = (why: string): DecodedRequest => ({ kind: 'malformed', why });
 /** Decodes the body of a job's request (what follows the preamble). */
 export function decodeRequest(body: Buffer): DecodedRequest {
   const draft: Draft = { argv: [], env: [], limits: [], sources: [] };
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     if (body.length - at < 5) return malformed('a record is cut short');
     const tag = String.fromCharCode(body.readUInt8(at));
     const size = body.readUInt32LE(at + 1);

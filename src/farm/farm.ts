@@ -60,10 +60,7 @@ export async function choose(farm: Farm, toolchain: Digest, tried: ReadonlySet<H
 
 export function slotsOf(farm: Farm): Map<string, number> {
   return new Map(
-    farm.hosts.map((host) => [
-      host.spec.name,
-      host.state.kind === 'ready' ? host.state.slots : (host.spec.slots ?? 0),
-    ]),
+    farm.hosts.map((host) => [host.spec.name, host.state.kind === 'ready' ? host.state.slots : (host.spec.slots ?? 0)]),
   );
 }
 

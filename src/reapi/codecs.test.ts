@@ -19,7 +19,10 @@ test('frames come out whole, however they are cut on the way', () => {
         received.push(...deframer.push(stream.subarray(at, at + size)));
         at += size;
       }
-      assert.deepEqual(received, sent.map((message) => Buffer.from(message)));
+      assert.deepEqual(
+        received,
+        sent.map((message) => Buffer.from(message)),
+      );
       assert.ok(deframer.isEmpty());
     }),
   );
@@ -36,7 +39,11 @@ test('resource names come back as they were written, with any instance and any t
   const compression = fc.constantFrom('identity' as const, 'zstd' as const);
   fc.assert(
     fc.property(digest, instance, compression, (blob, name, form) => {
-      assert.deepEqual(parseResourceName(readName(blob, form, name)), { digest: blob, compression: form, upload: false });
+      assert.deepEqual(parseResourceName(readName(blob, form, name)), {
+        digest: blob,
+        compression: form,
+        upload: false,
+      });
       const upload = writeName(blob, form, { uuid: 'u-1', instance: name });
       assert.deepEqual(parseResourceName(upload), { digest: blob, compression: form, upload: true });
       assert.deepEqual(parseResourceName(`${upload}/more/x`), { digest: blob, compression: form, upload: true });
@@ -47,7 +54,14 @@ test('resource names come back as they were written, with any instance and any t
 test('no text makes the resource name parser throw, and odd names name nothing', () => {
   fc.assert(fc.property(fc.string(), (text) => parseResourceName(text) === undefined || text.includes('blobs')));
   const { hash } = digestOf(Buffer.alloc(0));
-  for (const name of ['', 'blobs', `blobs/${hash}`, `blobs/${hash}/-1`, `blobs/${hash.slice(1)}/1`, `blobs/blake3/${hash}/1`]) {
+  for (const name of [
+    '',
+    'blobs',
+    `blobs/${hash}`,
+    `blobs/${hash}/-1`,
+    `blobs/${hash.slice(1)}/1`,
+    `blobs/blake3/${hash}/1`,
+  ]) {
     assert.equal(parseResourceName(name), undefined, name);
   }
   assert.equal(parseResourceName(`compressed-blobs/brotli/${hash}/0`), undefined);

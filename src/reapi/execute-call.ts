@@ -54,9 +54,9 @@ export async function executeCall(
   let path = executePath;
   let body = encodeRequest(request);
   for (let waits = 0; ; waits += 1) {
-    let last: Operation | undefined;
+    const seen: { last: Operation | undefined } = { last: undefined };
     const onMessage = (message: Buffer): void => {
-      last = Operation.decode(message);
+      seen.last = Operation.decode(message);
     };
     let broken: GrpcError | undefined;
     try {
@@ -64,7 +64,7 @@ export async function executeCall(
     } catch (error) {
       broken = error instanceof GrpcError ? error : new GrpcError(grpcCode.INTERNAL, (error as Error).message);
     }
-    const operation = last as Operation | undefined;
+    const operation = seen.last;
     if (operation?.done === true) return outcomeOf(operation);
     const again = broken === undefined || (broken.code === grpcCode.UNAVAILABLE && operation !== undefined);
     if (!again || waits === mostWaits || operation === undefined) {

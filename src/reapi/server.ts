@@ -101,10 +101,11 @@ function contextOf(call: AnyCall): CallContext {
 function serviceError(error: unknown): grpc.ServiceError {
   const status = statusOf(error);
   const metadata = new grpc.Metadata();
+  const code: grpc.status = status.code;
   if (status.details.length > 0) {
     metadata.set('grpc-status-details-bin', Buffer.from(Status.encode(status).finish()));
   }
-  return Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata });
+  return Object.assign(new Error(status.message), { code, details: status.message, metadata });
 }
 
 export function unary<Request, Response>(

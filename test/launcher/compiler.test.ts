@@ -1,0 +1,276 @@
+// Which compiler runs, and in what state: it must not be able to tell that a launcher stood before it.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { encodeCompleted, encodeRunHere, type LauncherRequest } from '../../src/client/launcher-wire.ts';
+import { ended, frame, setStage } from './stage.ts';
+
+const stage = setStage();
+const { bin, compilers, work, gcc } = stage;
+const shoal = join(bin, 'shoal');
+const pathOf = (...directories: readonly string[]): Record<string, string> => ({
+  PATH: [...directories, '/usr/bin', '/bin'].join(delimiter),
+});
+afterEach(stage.clear);
+after(stage.remove);
+writeFileSync(join(work, 'x.c'), 'int x;\n');
+const runHere = (): Promise<void> => stage.daemon((_request, socket) => void socket.write(encodeRunHere('link')));
+
+test('the real gcc finds its parts behind a masquerade, by name, by path and as a prefix', async () => {
+  const commands = [
+    ['gcc'],
+    [gcc],
+    [shoal, 'gcc'],
+    [shoal, '/usr/bin/gcc'],
+    [shoal, gcc],
+    [shoal, shoal, 'gcc'],
+  ] as const;
+  await runHere();
+  const plain = execFileSync('/usr/bin/gcc', ['-print-search-dirs'], { encoding: 'utf8' });
+  for (const [first, ...rest] of commands) {
+    const name = first ?? '';
+    const ran = await stage.launch([name, ...rest, '-c', 'x.c'], pathOf(bin));
+    assert.deepEqual([ran.status, ran.stderr], [0, '']);
+    assert.ok(existsSync(join(work, 'x.o')));
+    rmSync(join(work, 'x.o'));
+    assert.equal((await stage.launch([name, ...rest, '-print-search-dirs'], pathOf(bin))).stdout, plain);
+  }
+});
+
+test('a wrapper that looks for the next compiler on PATH, and finds the launcher, gets the one after itself', async () => {
+  const [outer, inner] = [join(stage.base, 'outer'), join(stage.base, 'inner')];
+  // As colorgcc does: the first gcc on PATH that is not this script; run as a child, or in its own place.
+  const next = `for d in $(echo "$PATH" | tr : ' '); do [ "$d/gcc" = "$0" ] || { [ -x "$d/gcc" ] && n=$d/gcc && break; }; done`;
+  stage.addCompiler(`${next}\n"$n" outer "$@"`, outer);
+  stage.addCompiler(`${next}\nexec "$n" inner "$@"`, inner);
+  const ran = await stage.launch([gcc, '-c'], pathOf(bin, outer, inner, compilers));
+  assert.equal(ran.stdout, 'local inner outer -c\n');
+  assert.equal(stage.runs(), 3);
+  rmSync(outer, { recursive: true });
+  rmSync(inner, { recursive: true });
+});
+
+test('a compiler that runs its own name far below itself means itself, not a later namesake', async () => {
+  const first = join(stage.base, 'first');
+  // A grandchild, as lto-wrapper's make is.
+  stage.addCompiler('if [ "$1" = again ]; then echo first; else sh -c "gcc again; true"; fi', first);
+  assert.equal((await stage.launch([gcc], pathOf(bin, first, compilers))).stdout, 'first\n');
+  rmSync(first, { recursive: true });
+});
+
+test('a wrapper is passed over by what its link leads to, unless it was asked for', async () => {
+  const masquerade = join(stage.base, 'masquerade');
+  for (const wrapper of ['ccache', 'sccache', 'distcc', 'icecc', 'colorgcc']) {
+    mkdirSync(masquerade);
+    writeFileSync(join(masquerade, wrapper), `#!/bin/sh\necho ${wrapper} "$@"\n`, { mode: 0o755 });
+    symlinkSync(wrapper, join(masquerade, 'gcc'));
+    assert.equal((await stage.launch(['gcc', '-c'], pathOf(bin, masquerade, compilers))).stdout, 'local -c\n');
+    assert.equal((await stage.launch([shoal, wrapper, '-c'], pathOf(masquerade))).stdout, `${wrapper} -c\n`);
+    rmSync(masquerade, { recursive: true });
+  }
+});
+
+test('another installation of shoal on PATH is passed over', async () => {
+  const other = join(stage.base, 'other');
+  mkdirSync(other);
+  execFileSync('cp', [stage.launcher, join(other, 'shoal')]);
+  symlinkSync('shoal', join(other, 'gcc'));
+  assert.equal((await stage.launch(['gcc', '-c'], pathOf(bin, other, compilers))).stdout, 'local -c\n');
+});
+
+test('PATH is read as the shell reads it', async () => {
+  const inWork = join(work, 'gcc');
+  writeFileSync(join(work, 'notexec'), 'x');
+  writeFileSync(inWork, '#!/bin/sh\necho here "$0"\n', { mode: 0o755 });
+  mkdirSync(join(stage.base, 'directory/gcc'), { recursive: true });
+  const seen: string[] = [];
+  await stage.daemon((request, socket) => {
+    seen.push(request.compiler);
+    socket.write(encodeRunHere('link'));
+  });
+  // A directory of that name is no compiler; an empty element is the working directory.
+  assert.equal(
+    (await stage.launch([gcc], { PATH: `${join(stage.base, 'directory')}::${compilers}` })).stdout,
+    'here ./gcc\n',
+  );
+  assert.equal((await stage.launch([shoal, './gcc'])).stdout, 'here ./gcc\n');
+  assert.deepEqual(seen, [`${work}/./gcc`, `${work}/./gcc`]);
+  rmSync(inWork);
+});
+
+test('where there is no compiler the launcher ends as a shell does', async () => {
+  const absent = await stage.launch([shoal, 'no-such-compiler', '-c']);
+  assert.deepEqual([absent.status, absent.stderr], [127, 'shoal: no-such-compiler: no such compiler on PATH\n']);
+  assert.equal((await stage.launch([shoal, './absent'])).status, 127);
+  assert.equal((await stage.launch([shoal, work])).status, 126);
+  assert.equal((await stage.launch([gcc], { PATH: bin })).status, 127);
+});
+
+test('a compiler without #! is a script of sh', async () => {
+  writeFileSync(join(compilers, 'plain'), 'echo "$0" "$@"\n', { mode: 0o755 });
+  assert.equal((await stage.launch([shoal, 'plain', 'a b', ''])).stdout, `${join(compilers, 'plain')} a b \n`);
+});
+
+test('SHOAL_DISABLE runs the compiler with no daemon asked', async () => {
+  await stage.daemon(() => assert.fail('asked'));
+  assert.equal((await stage.launch([gcc, '-c'], { SHOAL_DISABLE: '1' })).stdout, 'local -c\n');
+});
+
+test('the compiler gets the environment, the descriptors and the signals that the launcher was given', async () => {
+  const body = `cat /proc/self/status | grep -E '^Sig(Ign|Blk)'; tr '\\0' '\\n' </proc/self/environ | grep -v SHOAL_RUNNING; ls /proc/self/fd`;
+  stage.addCompiler(body, compilers, 'report');
+  let request: LauncherRequest | undefined;
+  await stage.daemon((seen, socket) => {
+    request = seen;
+    socket.write(encodeRunHere('link'));
+  });
+  const env = { ODD: 'a=b\nc', EMPTY: '', ...pathOf(compilers) };
+  const ignoring = ['/bin/sh', '-c', `trap '' PIPE INT; exec "$@"`, 'sh'] as const;
+  const direct = await stage.launch([...ignoring, join(compilers, 'report')], env);
+  const launched = await stage.launch([...ignoring, shoal, join(compilers, 'report')], env);
+  const socket = '200\n';
+  assert.equal(launched.stdout.replace(socket, ''), direct.stdout);
+  assert.ok(launched.stdout.includes(socket), 'the connection is among the descriptors, out of the way');
+  assert.deepEqual(
+    request?.env.filter((entry) => entry.startsWith('ODD') || entry.startsWith('EMPTY')),
+    ['ODD=a=b\nc', 'EMPTY='],
+  );
+});
+
+test('where the limit of descriptors leaves no room, the connection closes and the compiler runs', async () => {
+  await runHere();
+  const ran = await stage.launch(['/bin/sh', '-c', 'ulimit -n 50; exec "$@"', 'sh', gcc, '-c']);
+  assert.deepEqual([ran.status, ran.stdout], [3, 'local -c\n']);
+});
+
+test('closed descriptors are told to the daemon and are closed in the compiler', async () => {
+  stage.addCompiler(
+    `for n in 0 1 2; do [ -e /proc/$$/fd/$n ] || echo "closed $n" >>${join(work, 'closed')}; done`,
+    compilers,
+    'look',
+  );
+  const bits: number[] = [];
+  await stage.daemon((request, socket) => {
+    bits.push(request.terminal.bits);
+    socket.write(encodeRunHere('link'));
+  });
+  for (const redirection of ['<&-', '>&-', '2>&-', '<&- >&- 2>&-']) {
+    await stage.launch(['/bin/sh', '-c', `exec "$@" ${redirection}`, 'sh', shoal, 'look']);
+  }
+  assert.deepEqual(bits, [8, 16, 32, 56]);
+  assert.equal(
+    readFileSync(join(work, 'closed'), 'utf8'),
+    'closed 0\nclosed 1\nclosed 2\nclosed 0\nclosed 1\nclosed 2\n',
+  );
+});
+
+test('what is printed to a closed descriptor lands in no file', async () => {
+  const target = join(work, 'x.o');
+  const content = Buffer.alloc(1000, 'o');
+  await stage.daemon((_request, socket) => {
+    const outputs = [{ path: target, how: 'replace', content }] as const;
+    socket.end(encodeCompleted({ outputs, stdout: Buffer.alloc(0), stderr: Buffer.from('a warning'), waitStatus: 0 }));
+  });
+  for (const redirection of ['2>&-', '<&- >&- 2>&-']) {
+    const ran = await stage.launch(['/bin/sh', '-c', `exec "$@" ${redirection}`, 'sh', gcc, '-c', 'x.c']);
+    assert.equal(ran.status, 0);
+    assert.ok(readFileSync(target).equals(content));
+  }
+});
+
+test('a terminal is told with its size', async () => {
+  let terminal: LauncherRequest['terminal'] | undefined;
+  await stage.daemon((request, socket) => {
+    terminal = request.terminal;
+    socket.end(encodeCompleted({ outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), waitStatus: 0 }));
+  });
+  // util-linux's script gives its child a terminal; stdout goes to a file.
+  await stage.launch(['script', '-qec', `stty cols 91 rows 37; ${gcc} -c x.c >out`, '/dev/null']);
+  assert.deepEqual(terminal, { bits: 5, columns: 91, rows: 37 });
+});
+
+test('a megabyte on stdout arrives whole through a pipe that is read slowly', async () => {
+  const text = Buffer.alloc(1 << 20, 'abcdefg\n');
+  await stage.daemon((_request, socket) => {
+    socket.end(encodeCompleted({ outputs: [], stdout: text, stderr: Buffer.from('e'), waitStatus: 256 }));
+  });
+  const child = stage.start([gcc, '-E', 'x.c']);
+  child.stdout?.pause();
+  const end = ended(child);
+  child.stderr?.once('close', () => undefined);
+  setImmediate(() => child.stdout?.resume());
+  const ran = await end;
+  assert.deepEqual([ran.status, ran.stderr], [1, 'e']);
+  assert.equal(ran.stdout, text.toString());
+});
+
+test('a reader that has gone ends the launcher by SIGPIPE, as it would end the compiler', async () => {
+  const text = Buffer.alloc(1 << 20, 'x');
+  await stage.daemon((_request, socket) => {
+    socket.end(encodeCompleted({ outputs: [], stdout: text, stderr: Buffer.alloc(0), waitStatus: 0 }));
+  });
+  const ran = await stage.launch(['/bin/bash', '-c', `${gcc} -E x.c | true; echo "\${PIPESTATUS[0]}"`]);
+  assert.equal(ran.stdout, '141\n');
+});
+
+test('stdout that takes nothing makes a compile fail that printed there', async () => {
+  await stage.daemon((_request, socket) => {
+    socket.end(encodeCompleted({ outputs: [], stdout: Buffer.from('x'), stderr: Buffer.alloc(0), waitStatus: 0 }));
+  });
+  const ran = await stage.launch(['/bin/sh', '-c', `${gcc} -E x.c >/dev/full`]);
+  assert.deepEqual([ran.status, ran.stderr], [1, 'shoal: standard output: No space left on device\n']);
+});
+
+for (const [name, number] of [
+  ['SIGABRT', 6],
+  ['SIGSEGV', 11],
+  ['SIGKILL', 9],
+  ['SIGINT', 2],
+] as const) {
+  test(`a compile that died by ${name} dies by it here, even where it is ignored, with no core`, async () => {
+    await stage.daemon((_request, socket) => {
+      // 0x80: a core was dumped there.
+      socket.end(
+        encodeCompleted({ outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), waitStatus: number | 0x80 }),
+      );
+    });
+    const ran = await stage.launch(['/bin/sh', '-c', `trap '' INT ABRT; ulimit -c unlimited; exec ${gcc} -c x.c`]);
+    assert.equal(ran.signal, name);
+  });
+}
+
+test('a request too large for the daemon is not sent', async () => {
+  await stage.daemon(() => assert.fail('sent'));
+  const words = Array.from({ length: 150 }, () => 'x'.repeat(120_000));
+  stage.addCompiler('echo $#', compilers, 'count');
+  const ran = await stage.launch([
+    '/bin/sh',
+    '-c',
+    `ulimit -s unlimited; exec ${shoal} count $(yes ${'y'.repeat(1000)} | head -n 3000)`,
+  ]);
+  assert.deepEqual([ran.stdout, words.length], ['3000\n', 150]);
+});
+
+test('an environment of hundreds of kilobytes arrives whole', async () => {
+  const env = Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`BIG${at}`, `${at}`.repeat(100_000)]));
+  let request: LauncherRequest | undefined;
+  await stage.daemon((seen, socket) => {
+    request = seen;
+    socket.end(encodeCompleted({ outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), waitStatus: 0 }));
+  });
+  assert.equal((await stage.launch([gcc, '-c', 'x.c'], env)).status, 0);
+  for (const [name, value] of Object.entries(env)) assert.ok(request?.env.includes(`${name}=${value}`));
+});
+
+test('sources are named with their inodes by suffix; options, outputs and absent files are not', async () => {
+  for (const name of ['a.cc', 'b.S', 'dir.c.o', 'noext', '-x.c']) writeFileSync(join(work, name), '');
+  let indexes: readonly number[] = [];
+  await stage.daemon((request, socket) => {
+    indexes = request.sources.map(({ index }) => index);
+    socket.end(Buffer.concat([frame('R', 'x')]));
+  });
+  await stage.launch([gcc, '-c', 'x.c', 'a.cc', 'absent.c', 'dir.c.o', 'noext', './b.S', '-x.c', '-o', 'x.o']);
+  assert.deepEqual(indexes, [2, 3, 7]);
+});
