@@ -1,25 +1,106 @@
-// The bench: every side on the same tree, round after round, and one table. `npm run bench -- --help` says more.
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+// The bench: every side on the same tree, round after round, and one table of figures and ratios.
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { atExit } from './tidy.ts';
-import { tmpdir } from 'node:os';
+import { parseArgs } from 'node:util';
+import { layOut } from './corpus.ts';
+import { measureExtras } from './extras.ts';
 import { makeNetwork } from './hosts.ts';
-import { measureRound, type Round } from './measure.ts';
-import { local, nothing, ccache } from './sides/local.ts';
+import { machineText } from './machine.ts';
+import { measureRound, type Plan, type Round } from './measure.ts';
+import { compressedObjectBytes } from './objects.ts';
+import { plainCpuMs } from './plain.ts';
+import { goalsText, notesText, tableText, type Plain, type Results } from './report.ts';
+import { scratchDirectory } from './scratch.ts';
+import type { Side } from './side.ts';
 import { distcc, distccLzo } from './sides/distcc.ts';
 import { icecream } from './sides/icecream.ts';
-const scratch = mkdtempSync(join(tmpdir(), 'shoalb-'));
-chmodSync(scratch, 0o755); // Peers' daemons run as users of their own.
-atExit(() => rmSync(scratch, { recursive: true, force: true }));
-const network = makeNetwork(2);
-mkdirSync('.cache/corpus', { recursive: true });
-const plan = { network, scratch, cache: '.cache/corpus', jobs: 4, tree: { projects: ['leveldb', 'abseil'] as const, flags: ['-O0'], everyNth: Number(process.argv[2]) } };
-const only = process.argv.slice(3);
-for (const side of [nothing, local, ccache, distcc, distccLzo, icecream]) {
-  if (only.length > 0 && !only.includes(side.name)) continue;
-  const round: Round = await measureRound(side, plan);
-  for (const which of ['first', 'second'] as const) {
-    const f = round[which];
-    process.stdout.write(`${side.name.padEnd(14)} ${which.padEnd(7)} ${f.files} files  client ${(f.clientCpuMs / f.files).toFixed(2)} ms  worker ${(f.workerCpuMs / f.files).toFixed(1)} ms  sent ${(f.sentBytes / f.files / 1000).toFixed(1)} KB received ${(f.receivedBytes / f.files / 1000).toFixed(1)} KB wall ${(f.wallMs / 1000).toFixed(1)} s\n`);
+import { ccache, local, nothing } from './sides/local.ts';
+import { shoal } from './sides/shoal.ts';
+
+const sides: readonly Side[] = [nothing, local, ccache, distcc, distccLzo, icecream, shoal];
+
+const usage = `npm run bench -- [--rounds N] [--only SIDE,…] [--every N] [--jobs N] [--name NAME]
+
+  --rounds N   each side so many times, in turn; the medians are printed (default 3)
+  --only …     only these sides, and "plain" (the compiles alone) and "extras" (one file, nothing to do, launcher):
+               ${[...sides.map(({ name }) => name), 'plain', 'extras'].join(', ')}
+  --every N    only every Nth file of the corpus, for a quick look
+  --jobs N     make -jN (default 4)
+  --name NAME  keep the output as bench/results/DATE-NAME.txt
+`;
+
+type Options = {
+  readonly rounds: number;
+  readonly chosen: (name: string) => boolean;
+  readonly everyNth: number;
+  readonly jobs: number;
+  readonly name: string | undefined;
+};
+
+function optionsFrom(args: readonly string[]): Options | undefined {
+  const text = { type: 'string' } as const;
+  const options = { rounds: text, only: text, every: text, jobs: text, name: text, help: { type: 'boolean' } } as const;
+  const { values } = parseArgs({ args: [...args], options });
+  if (values.help === true) return undefined;
+  const only = values.only?.split(',');
+  return {
+    rounds: Number(values.rounds ?? 3),
+    chosen: (name) => only === undefined || only.includes(name),
+    everyNth: Number(values.every ?? 1),
+    jobs: Number(values.jobs ?? 4),
+    name: values.name,
+  };
+}
+
+async function measureAll({ rounds, chosen, everyNth, jobs }: Options): Promise<Results> {
+  const scratch = scratchDirectory();
+  const cache = '.cache/corpus';
+  mkdirSync(cache, { recursive: true });
+  const tree = { projects: ['leveldb', 'abseil'], flags: ['-O0'], everyNth } as const;
+  const network = makeNetwork(2);
+  const plan: Plan = { network, scratch, cache, tree, jobs };
+  const running = sides.filter(({ name }) => chosen(name)).map((side): { side: Side; rounds: Round[] } => ({ side, rounds: [] }));
+  const plain: Plain[] = [];
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const each of running) {
+      tell(`round ${round} of ${rounds}: ${each.side.name}`);
+      each.rounds.push(await measureRound(each.side, plan));
+    }
+    if (!chosen('plain')) continue;
+    tell(`round ${round} of ${rounds}: the compiles alone`);
+    plain.push(await measurePlain(plan));
+  }
+  if (chosen('extras')) tell('one file, nothing to do, launcher');
+  const extras = chosen('extras') ? await measureExtras(plan) : undefined;
+  return { sides: running, plain, extras };
+}
+
+async function measurePlain(plan: Plan): Promise<Plain> {
+  const tree = layOut(join(plan.scratch, 'tree'), plan.cache, plan.tree);
+  const cpuMsPerFile = plainCpuMs(tree, plan.jobs) / tree.lines.length;
+  return { cpuMsPerFile, objectBytes: await compressedObjectBytes(tree) };
+}
+
+function tell(text: string): void {
+  process.stderr.write(`bench: ${text}\n`);
+}
+
+function textOf(options: Options, results: Results, args: readonly string[]): string {
+  const files = results.sides[0]?.rounds[0]?.first.files ?? 0;
+  const what = `leveldb + abseil, ${files} C++17 files, -O0, make -j${options.jobs}, two workers of 4 slots, fallback off; median of ${options.rounds} (min–max)`;
+  const parts = [`$ npm run bench -- ${args.join(' ')}`, machineText(), what, tableText(results), notesText(results)];
+  if (results.extras !== undefined) parts.push(results.extras.text);
+  return `${[...parts, goalsText(results)].join('\n\n')}\n`;
+}
+
+const args = process.argv.slice(2);
+const options = optionsFrom(args);
+if (options === undefined) process.stdout.write(usage);
+else {
+  const text = textOf(options, await measureAll(options), args);
+  process.stdout.write(text);
+  if (options.name !== undefined) {
+    mkdirSync('bench/results', { recursive: true });
+    writeFileSync(`bench/results/${new Date().toISOString().slice(0, 10)}-${options.name}.txt`, text);
   }
 }

@@ -10,7 +10,8 @@ if (word === undefined || word.startsWith('-') || isSubcommand(word)) {
   await main(process.argv.slice(2));
 } else {
   const { launcher } = await ensureNative();
-  const { status, signal } = spawnSync(launcher, process.argv.slice(2), { stdio: 'inherit' });
+  const { status, signal, error } = spawnSync(launcher, process.argv.slice(2), { stdio: 'inherit' });
+  if (error !== undefined) throw error;
   if (signal !== null) process.kill(process.pid, signal);
   process.exitCode = status ?? 1;
 }

@@ -1,21 +1,29 @@
 // The two C programs, the launcher and the sandbox's init: where they are, and how they come to be. A package carries
 // static ones in native/<arch>/; a checkout, or another machine, compiles them at first use (0.3 s) into the user's
 // cache. Nothing depends on install scripts, which npm blocks.
+//
+//   shoal, shoal-init   the programs
+//   shoal.sources       the digest of what they were compiled from: edited sources are never run as old programs
+//   shoal.install       for the launcher: node and the script of this installation. A package that was unpacked
+//                       elsewhere has none that fits, and may be read-only: its programs are copied to the cache
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   accessSync,
+  chmodSync,
   constants,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -36,7 +44,7 @@ function packageRoot(): string {
 // wants the kernel's headers, which musl-gcc does not see.
 const compilers: readonly (readonly [string, ...string[]])[] = [['gcc', '-static'], ['cc', '-static'], ['cc']];
 const launcherCompilers: typeof compilers = [['musl-gcc', '-static'], ...compilers];
-const flags = ['-O2', '-std=gnu11', '-Wall', '-Wextra'];
+const flags = ['-O2', '-s', '-std=gnu11', '-Wall', '-Wextra'];
 const compileTimeoutMs = 60_000;
 
 type Sources = { readonly launcher: readonly string[]; readonly init: readonly string[] };
@@ -50,9 +58,11 @@ function sourcesIn(directory: string): Sources {
 
 async function compileOne(sources: readonly string[], output: string, candidates: typeof compilers): Promise<void> {
   const failures: string[] = [];
+  // The compiler on PATH may be a launcher itself: it must not ask for a daemon that waits for this one.
+  const env = { ...process.env, SHOAL_DISABLE: '1' };
   for (const [compiler, ...options] of candidates) {
     try {
-      await run(compiler, [...options, ...flags, '-o', output, ...sources], { timeout: compileTimeoutMs });
+      await run(compiler, [...options, ...flags, '-o', output, ...sources], { timeout: compileTimeoutMs, env });
       return;
     } catch (error) {
       failures.push(`${compiler}: ${(error as Error).message.split('\n').slice(0, 3).join(' ')}`);
@@ -70,61 +80,94 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** What the launcher reads beside itself: the node and the script that `shoal make` and the daemon's start mean. */
-function installText(root: string): string {
-  return `${process.execPath}\0${join(root, 'dist/src/cli/main.js')}\0`;
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** What must stand beside programs of this installation. */
+type Marks = { readonly sources: string; readonly install: string };
+
+function marksOf(root: string): Marks {
+  const hash = createHash('sha256').update(flags.join(' '));
+  const directory = join(root, 'launcher');
+  for (const name of readdirSync(directory).toSorted()) {
+    if (/\.[ch]$/.test(name)) hash.update(`\0${name}\0`).update(readFileSync(join(directory, name)));
+  }
+  // What the launcher reads beside itself: the node and the script that `shoal make` and the daemon's start mean.
+  const install = `${process.execPath}\0${join(root, 'dist/src/cli/main.js')}\0`;
+  return { sources: hash.digest('hex'), install };
 }
 
 function programsIn(directory: string): Native {
   return { launcher: join(directory, 'shoal'), init: join(directory, 'shoal-init') };
 }
 
-function isComplete(directory: string, install: string): boolean {
+/** `elsewhere`: the programs are right, their shoal.install is of another installation, or open to others. */
+type Found = 'ready' | 'elsewhere' | 'nothing';
+
+function look(directory: string, marks: Marks): Found {
   const { launcher, init } = programsIn(directory);
-  if (!isExecutable(launcher) || !isExecutable(init)) return false;
-  try {
-    return readFileSync(join(directory, 'shoal.install'), 'utf8') === install;
-  } catch {
-    return false;
-  }
+  if (textOf(join(directory, 'shoal.sources')) !== marks.sources) return 'nothing';
+  if (!isExecutable(launcher) || !isExecutable(init)) return 'nothing';
+  const path = join(directory, 'shoal.install');
+  return textOf(path) === marks.install && (statSync(path).mode & 0o022) === 0 ? 'ready' : 'elsewhere';
 }
 
-/** Compiles both programs into `directory`, which appears complete or not at all. */
-export async function buildNative(directory: string, root: string = packageRoot()): Promise<Native> {
-  const { launcher, init } = sourcesIn(join(root, 'launcher'));
+/** Makes `directory`, which appears complete or not at all; of several that make it at once, one is kept. */
+async function place(directory: string, marks: Marks, make: (into: Native) => Promise<void> | void): Promise<Native> {
   mkdirSync(dirname(directory), { recursive: true });
   const temporary = mkdtempSync(`${directory}.`);
   try {
-    const made = programsIn(temporary);
-    await Promise.all([compileOne(launcher, made.launcher, launcherCompilers), compileOne(init, made.init, compilers)]);
-    writeFileSync(join(temporary, 'shoal.install'), installText(root), { mode: 0o644 });
-    rmSync(directory, { recursive: true, force: true });
-    renameSync(temporary, directory);
+    await make(programsIn(temporary));
+    writeFileSync(join(temporary, 'shoal.sources'), marks.sources);
+    writeFileSync(join(temporary, 'shoal.install'), marks.install, { mode: 0o644 });
+    chmodSync(temporary, 0o755); // other users run what root has installed
+    if (look(directory, marks) !== 'ready') {
+      rmSync(directory, { recursive: true, force: true });
+      renameSync(temporary, directory);
+    }
   } catch (error) {
+    // Between these two lines somebody else may have put the same in place.
+    if (look(directory, marks) !== 'ready') throw error;
+  } finally {
     rmSync(temporary, { recursive: true, force: true });
-    // Somebody else may have put the same in place meanwhile.
-    if (!isComplete(directory, installText(root))) throw error;
   }
   return programsIn(directory);
 }
 
-function digestOfSources(root: string, install: string): string {
-  const hash = createHash('sha256').update(install);
-  const directory = join(root, 'launcher');
-  for (const name of readdirSync(directory).toSorted()) {
-    if (/\.[ch]$/.test(name)) hash.update(name).update(readFileSync(join(directory, name)));
-  }
-  return hash.digest('hex').slice(0, 16);
+/** Compiles both programs into `directory`, if it does not hold them. @throws NativeError without a C compiler. */
+export async function buildNative(directory: string, root: string = packageRoot()): Promise<Native> {
+  const marks = marksOf(root);
+  if (look(directory, marks) === 'ready') return programsIn(directory);
+  const sources = sourcesIn(join(root, 'launcher'));
+  return place(directory, marks, async ({ launcher, init }) => {
+    // Both are awaited, so that a failure leaves no compiler that still writes.
+    const both = [compileOne(sources.launcher, launcher, launcherCompilers), compileOne(sources.init, init, compilers)];
+    for (const one of await Promise.allSettled(both)) if (one.status === 'rejected') throw one.reason;
+  });
+}
+
+function cacheOf(env: NodeJS.ProcessEnv): string {
+  const named = env['XDG_CACHE_HOME'] ?? '';
+  return join(isAbsolute(named) ? named : join(homedir(), '.cache'), 'shoal');
 }
 
 /** The programs of this installation, compiled now if there are none. @throws NativeError without a C compiler. */
-export async function ensureNative(): Promise<Native> {
-  const root = packageRoot();
-  const install = installText(root);
+export async function ensureNative(root: string = packageRoot()): Promise<Native> {
+  const marks = marksOf(root);
   const carried = join(root, 'native', process.arch);
-  if (isComplete(carried, install)) return programsIn(carried);
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal');
-  const directory = join(cache, `native-${digestOfSources(root, install)}`);
-  if (isComplete(directory, install)) return programsIn(directory);
-  return buildNative(directory, root);
+  const found = look(carried, marks);
+  if (found === 'ready') return programsIn(carried);
+  const key = createHash('sha256').update(marks.sources).update(marks.install).digest('hex').slice(0, 16);
+  const directory = join(cacheOf(process.env), `native-${key}`);
+  if (found === 'nothing' || look(directory, marks) === 'ready') return buildNative(directory, root);
+  const from = programsIn(carried);
+  return place(directory, marks, (into) => {
+    copyFileSync(from.launcher, into.launcher);
+    copyFileSync(from.init, into.init);
+  });
 }

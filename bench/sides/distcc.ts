@@ -9,7 +9,7 @@ import { listens, userIds } from './listening.ts';
 const slots = 4;
 
 export const distcc = sideWith('distcc', '', 'plain protocol');
-export const distccLzo = sideWith('distcc, lzo', ',lzo', 'compressed protocol');
+export const distccLzo = sideWith('distcc lzo', ',lzo', 'compressed protocol');
 
 function sideWith(name: string, option: string, note: string): Side {
   return {

@@ -21,7 +21,7 @@ export const nothing: Side = {
 };
 
 export const ccache: Side = {
-  name: 'ccache, cold',
+  name: 'ccache cold',
   note: 'at home; its cache is empty at the start',
   needs: ['ccache'],
   compilesAtHome: true,

@@ -3,7 +3,7 @@
 // are relative to the root, not to it.
 import { Action, Command, type Platform } from '../reapi/gen/remote_execution.ts';
 import { digestOf, digestKey, type Digest } from '../reapi/digest.ts';
-import { compareNames } from './directory-encoding.ts';
+import { compareNames } from '../reapi/directory-encoding.ts';
 import type { TreeBlob, TreeDirectory } from './input-tree.ts';
 import type { UnderstoodJob } from './understand.ts';
 

@@ -9,7 +9,12 @@
 // one file under `#pragma once`; with all times alike on the worker it would skip an include that it reads at home.
 import type { FileEntry, TreeEntry } from '../includes/types.ts';
 import { digestOf, type Digest } from '../reapi/digest.ts';
-import { encodeDirectory, encodeDirectoryNode, encodeFileNode, encodeSymlinkNode } from './directory-encoding.ts';
+import {
+  encodeDirectory,
+  encodeDirectoryNode,
+  encodeFileNode,
+  encodeSymlinkNode,
+} from '../reapi/directory-encoding.ts';
 
 /** One encoded Directory with what its digests stand for. Immutable. */
 export type TreeDirectory = {

@@ -1,7 +1,8 @@
 // The compilers of this box as jobs meet them: identified once, looked at again before each job. A compiler that was
 // replaced in mid-build is another toolchain from its first job on.
 import { statSync } from 'node:fs';
-import { builtinIncludes, identifyToolchain } from '../compiler/toolchain.ts';
+import { builtinIncludes } from '../compiler/builtin-includes.ts';
+import { identifyToolchain } from '../compiler/identify.ts';
 import type { BuiltinIncludes, NotACompiler, Probe, Toolchain } from '../compiler/toolchain.ts';
 
 export type ToolchainView = {

@@ -304,7 +304,9 @@ function conclude(draft: Draft, responseFiles: readonly string[]): Verdict {
 
 /** Outputs that are certainly no files; a name like `.o` is given its own rules by gcc for what lies beside it. */
 function isSpecial(path: string): boolean {
-  return path === '-' || path === '' || path.endsWith('/') || path.startsWith('/dev/') || /(?:^|\/)\.[^./]*$/.test(path);
+  return (
+    path === '-' || path === '' || path.endsWith('/') || path.startsWith('/dev/') || /(?:^|\/)\.[^./]*$/.test(path)
+  );
 }
 
 /** With the environment's added, and `=dir` (or `$SYSROOT/dir`) put under the sysroot as both compilers do. */

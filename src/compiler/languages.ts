@@ -32,9 +32,25 @@ const endings = new Map<string, SourceLanguage>([
   ...['f', 'F', 'for', 'f90', 'F90', 'f95', 'F95', 'f03', 'F03', 'f08', 'F08', 'fpp', 'FPP', 'ftn', 'FTN'].map(
     (ending) => [ending, other] as const,
   ),
-  ...['adb', 'ads', 'd', 'di', 'dd', 'go', 'mod', 'brig', 'cl', 'cu', 'cui', 'hip', 'll', 'bc', 'ast', 'pcm', 'cppm'].map(
-    (ending) => [ending, other] as const,
-  ),
+  ...[
+    'adb',
+    'ads',
+    'd',
+    'di',
+    'dd',
+    'go',
+    'mod',
+    'brig',
+    'cl',
+    'cu',
+    'cui',
+    'hip',
+    'll',
+    'bc',
+    'ast',
+    'pcm',
+    'cppm',
+  ].map((ending) => [ending, other] as const),
 ]);
 
 // Endings that only clang takes for C++; gcc hands such a file to the linker.
@@ -77,7 +93,9 @@ export function languageOfFile(path: string, driver: DriverKind): SourceLanguage
   const found = endings.get(ending) ?? { kind: 'linker' };
   if (!driver.cplusplusDriver || found.kind !== 'unit') return found;
   if (found.language === 'c') return { ...found, language: 'c++' };
-  return found.language === 'objective-c' && driver.family === 'clang' ? { ...found, language: 'objective-c++' } : found;
+  return found.language === 'objective-c' && driver.family === 'clang'
+    ? { ...found, language: 'objective-c++' }
+    : found;
 }
 
 /** Endings of files that have to be compiled, for whoever looks for sources among arguments. */

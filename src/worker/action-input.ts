@@ -51,7 +51,9 @@ export function understandAction(store: BlobStore, digest: Digest): UnderstoodAc
   const properties = propertiesOf((action.platform ?? command.platform)?.properties ?? []);
   const exact = properties.get('shoal-root') === 'input';
   checkCommand(command);
-  const directory = exact ? rootDirectory(properties.get('shoal-cwd')) : relativePath(command.workingDirectory, 'the working directory');
+  const directory = exact
+    ? rootDirectory(properties.get('shoal-cwd'))
+    : relativePath(command.workingDirectory, 'the working directory');
   return {
     digest,
     command,
@@ -83,7 +85,8 @@ function timeoutOf({ timeout }: Action): number {
   if (timeout === undefined) return defaultTimeoutMs;
   const timeoutMs = timeout.seconds * 1000 + timeout.nanos / 1e6;
   // A timeout above the bound is refused, not shortened: it is part of what the client asked for.
-  if (!(timeoutMs > 0 && timeoutMs <= maxTimeoutMs)) throw wrong(`a timeout of ${timeoutMs} ms; the most is ${maxTimeoutMs}`);
+  if (!(timeoutMs > 0 && timeoutMs <= maxTimeoutMs))
+    throw wrong(`a timeout of ${timeoutMs} ms; the most is ${maxTimeoutMs}`);
   return Math.ceil(timeoutMs);
 }
 
@@ -143,7 +146,8 @@ function checkCommand(command: Command): void {
 /** A path inside the root, without leading slash, as it is spelled by whoever follows the rules. */
 function relativePath(path: string, what: string): string {
   const isPlain = path === '' || path.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
-  if (!isPlain || path.includes('\0') || Buffer.byteLength(path) > 4000) throw wrong(`${what} ${JSON.stringify(path)} is no path`);
+  if (!isPlain || path.includes('\0') || Buffer.byteLength(path) > 4000)
+    throw wrong(`${what} ${JSON.stringify(path)} is no path`);
   return path;
 }
 
@@ -181,7 +185,9 @@ export function namedByCommand({ command, directory }: UnderstoodAction): (path:
   let named: Set<string> | undefined;
   return (path) => {
     named ??= new Set(
-      command.arguments.filter((word) => !word.startsWith('-')).map((word) => posix.resolve(`/${directory}`, word).slice(1)),
+      command.arguments
+        .filter((word) => !word.startsWith('-'))
+        .map((word) => posix.resolve(`/${directory}`, word).slice(1)),
     );
     return named.has(path);
   };

@@ -18,7 +18,7 @@ import type { ActionCache } from '../store/action-cache.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { namedByCommand, type UnderstoodAction } from './action-input.ts';
 import { rememberingPut, storeOutputs } from './outputs.ts';
-import { sandboxJob } from './sandbox-job.ts';
+import { madeDirectories, sandboxJob } from './sandbox-job.ts';
 import type { SandboxResult, Trouble } from './sandbox.ts';
 import type { SlotPool } from './slots.ts';
 import type { WorkerToolchains } from './toolchains.ts';
@@ -57,7 +57,11 @@ export async function runAction(world: ActionWorld, request: ActionRequest): Pro
 
   const times: Times = { queued: world.now() };
   const toolchainDir = await toolchainDirectory(world, action);
-  const tree = await world.trees.prepare({ root: action.inputRoot, isOwn: namedByCommand(action) });
+  const tree = await world.trees.prepare({
+    root: action.inputRoot,
+    isOwn: namedByCommand(action),
+    made: madeDirectories(action),
+  });
   try {
     times.prepared = world.now();
     const job = sandboxJob(world.stateDir, action, { tree, toolchainDir });
@@ -73,7 +77,6 @@ export async function runAction(world: ActionWorld, request: ActionRequest): Pro
     tree.release();
   }
 }
-
 
 type Times = { readonly queued: number; prepared?: number; started?: number; ended?: number };
 

@@ -8,7 +8,7 @@ import type { PreparedTree } from './trees.ts';
 export type JobPlaces = { readonly tree: PreparedTree; readonly toolchainDir: string | undefined };
 
 // Where a plain action's input root appears, beside the tools of the box.
-const plainRoot = '/build';
+const plainRoot = 'build';
 // What a plain action may see of the box: its tools, no data. /etc/alternatives leads from cc to gcc.
 const toolDirs = ['usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'etc/alternatives', 'etc/ld.so.cache'];
 
@@ -40,28 +40,23 @@ function rootOf(stateDir: string, action: UnderstoodAction, { tree, toolchainDir
 }
 
 /** The working directory and the parents of outputs exist before the command runs, whether the input tree has them or not. */
-function directoriesOf({ directory, outputs }: UnderstoodAction, tree: PreparedTree): string[] {
-  const wanted = new Set([directory, ...tree.directories]);
-  for (const { path } of outputs) wanted.add(posix.dirname(path));
-  wanted.delete('');
-  wanted.delete('.');
-  return [...wanted];
+export function madeDirectories({ directory, outputs }: UnderstoodAction): readonly string[] {
+  const made = new Set([directory]);
+  for (const { path } of outputs) made.add(posix.dirname(path));
+  made.delete('');
+  made.delete('.');
+  return [...made];
 }
 
 export function sandboxJob(stateDir: string, action: UnderstoodAction, places: JobPlaces): SandboxJob {
   const { tree } = places;
   const { command, directory, terminal } = action;
-  const base = action.isRoot ? '/' : plainRoot;
+  const base = action.isRoot ? '/' : `/${plainRoot}`;
   return {
     root: rootOf(stateDir, action, places),
-    additions: tree.additions.map(({ path, bytes, executable, mtimeNs }) => ({
-      path,
-      content: bytes,
-      executable,
-      ...(mtimeNs === undefined ? {} : { mtimeNs }),
-    })),
+    additions: tree.additions,
     symlinks: tree.symlinks,
-    directories: directoriesOf(action, tree),
+    directories: [...madeDirectories(action), ...tree.directories],
     deletions: tree.deletions,
     argv: command.arguments,
     env: command.environmentVariables.map(({ name, value }) => `${name}=${value}`),

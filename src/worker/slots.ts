@@ -3,9 +3,13 @@ import { GrpcError, grpcCode } from '../reapi/errors.ts';
 import { isRefusal, startSlot, type SandboxJob, type SandboxResult, type Slot, type SlotRefusal } from './sandbox.ts';
 
 export type SlotPool = {
+  readonly kind: 'slots';
   readonly size: number;
   /** Runs the job on the next free slot. @throws GrpcError UNAVAILABLE if too many wait, CANCELLED if `signal` fires. */
-  readonly run: (job: SandboxJob, options: { readonly signal: AbortSignal; readonly onStart: () => void }) => Promise<SandboxResult>;
+  readonly run: (
+    job: SandboxJob,
+    options: { readonly signal: AbortSignal; readonly onStart: () => void },
+  ) => Promise<SandboxResult>;
   readonly busy: () => number;
   readonly close: () => void;
 };
@@ -37,7 +41,7 @@ export async function startSlots(options: SlotPoolOptions): Promise<SlotPool | S
     }
     slots.push(slot);
   }
-  return { ...newQueue(slots), size, close };
+  return { kind: 'slots', ...newQueue(slots), size, close };
 }
 
 /** First come, first served. */
@@ -48,7 +52,8 @@ function newQueue(slots: readonly Slot[]): Pick<SlotPool, 'run' | 'busy'> {
   const take = (signal: AbortSignal): Slot | Promise<Slot> => {
     const slot = free.pop();
     if (slot !== undefined) return slot;
-    if (waiting.size >= maxWaiting) throw new GrpcError(grpcCode.UNAVAILABLE, `${waiting.size} jobs are waiting already`);
+    if (waiting.size >= maxWaiting)
+      throw new GrpcError(grpcCode.UNAVAILABLE, `${waiting.size} jobs are waiting already`);
     return new Promise((resolve, reject) => {
       const cancelled = (): void => {
         waiting.delete(start);

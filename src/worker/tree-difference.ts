@@ -6,7 +6,7 @@
 //
 // Overlay layers only ever add: a name that the wanted tree has, of whatever kind, hides what lower layers have under
 // it, and a name that it lacks has to be deleted by the job's own layer.
-import { digestKey, sameDigest, type Digest, type DigestKey } from '../reapi/digest.ts';
+import { digestKey, emptyDigest, sameDigest, type Digest, type DigestKey } from '../reapi/digest.ts';
 import { invalidTree, type Directories, type TreeEntries, type TreeFile } from './directories.ts';
 
 export type LaidTree = {
@@ -65,6 +65,7 @@ class BoundReached extends Error {}
 type Walk = {
   readonly directories: Directories;
   readonly bound: DifferenceBound | undefined;
+  readonly isMade: (path: string) => boolean;
   readonly out: TreeDifference;
   entries: number;
   countedEntries: number;
@@ -123,25 +124,60 @@ function isEmpty(entries: TreeEntries): boolean {
 }
 
 function findDeletions(walk: Walk, laid: LaidTree, wanted: TreeEntries, path: string): void {
-  for (const names of [laid.files, laid.symlinks, laid.directories]) {
-    for (const name of names.keys()) {
-      if (has(wanted, name)) continue;
-      count(walk, path + name, 0);
-      walk.out.deletions.push(path + name);
-    }
+  const remove = (name: string): void => {
+    count(walk, path + name, 0);
+    walk.out.deletions.push(path + name);
+  };
+  for (const names of [laid.files, laid.symlinks]) {
+    for (const name of names.keys()) if (!has(wanted, name) && !walk.isMade(path + name)) remove(name);
+  }
+  for (const [name, below] of laid.directories) {
+    if (has(wanted, name)) continue;
+    if (walk.isMade(path + name)) findDeletions(walk, below, nothing, `${path}${name}/`);
+    else remove(name);
   }
 }
+
+const nothing: TreeEntries = { digest: emptyDigest, files: new Map(), directories: new Map(), symlinks: new Map() };
+
+/** True for the paths themselves, and for all that is above them. */
+function isAtOrAbove(made: readonly string[]): (path: string) => boolean {
+  let places: Set<string> | undefined;
+  return (path) => {
+    if (places === undefined) {
+      places = new Set(made);
+      for (const each of made) {
+        for (let at = each.lastIndexOf('/'); at > 0; at = each.lastIndexOf('/', at - 1)) places.add(each.slice(0, at));
+      }
+    }
+    return places.has(path);
+  };
+}
+
+export type TreePair = {
+  readonly laid: LaidTree;
+  readonly root: Digest;
+  /** Directories that the job's own layer has: what stands in their place below is hidden by them, not deleted. */
+  readonly made: readonly string[];
+};
 
 /** The difference, or undefined if it is beyond the bound. @throws MissingDirectory, GrpcError INVALID_ARGUMENT. */
 export function differenceWithin(
   directories: Directories,
-  trees: { readonly laid: LaidTree; readonly root: Digest },
+  { laid, root, made }: TreePair,
   bound: DifferenceBound | undefined,
 ): TreeDifference | undefined {
   const out: TreeDifference = { files: [], symlinks: [], directories: [], deletions: [] };
-  const { laid, root } = trees;
   if (laid.digest !== undefined && sameDigest(laid.digest, root)) return out;
-  const walk: Walk = { directories, bound, out, entries: 0, countedEntries: 0, countedBytes: 0 };
+  const walk: Walk = {
+    directories,
+    bound,
+    isMade: isAtOrAbove(made),
+    out,
+    entries: 0,
+    countedEntries: 0,
+    countedBytes: 0,
+  };
   try {
     compare(walk, laid, readDirectory(directories, root), { path: '', depth: 0 });
   } catch (error) {
@@ -157,7 +193,7 @@ export function differenceWithin(
  */
 export function extended(
   directories: Directories,
-  trees: { readonly laid: LaidTree; readonly root: Digest },
+  trees: Omit<TreePair, 'made'>,
   isOwn: (path: string) => boolean,
 ): LaidTree {
   const extend = (laid: LaidTree, digest: Digest, path: string): LaidTree => {

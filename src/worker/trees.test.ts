@@ -106,10 +106,10 @@ function overlay(prepared: PreparedTree, isDated: (path: string) => boolean): Se
     cover(seen, path);
     seen[path] = `link ${target}`;
   }
-  for (const { path, bytes, executable, mtimeNs } of prepared.additions) {
+  for (const { path, content, executable, mtimeNs } of prepared.additions) {
     parents(path);
     cover(seen, path);
-    seen[path] = describeFile(String(bytes), executable ? 0o555 : 0o444, mtimeNs && mtimeNs / 1000n);
+    seen[path] = describeFile(Buffer.from(content).toString(), executable ? 0o555 : 0o444, mtimeNs && mtimeNs / 1000n);
   }
   return seen;
 }
@@ -141,7 +141,7 @@ type IsOwn = (path: string) => boolean;
 const nothingOwn: IsOwn = () => false;
 
 async function assertShows({ trees, put }: World, spec: TreeSpec, isOwn = nothingOwn): Promise<PreparedTree> {
-  const prepared = await trees.prepare({ root: encodeTree(spec, put), isOwn });
+  const prepared = await trees.prepare({ root: encodeTree(spec, put), isOwn, made: [] });
   const expected = wanted(spec);
   assert.deepEqual(
     overlay(prepared, (path) => !(expected[path] ?? '').includes(' - ')),
@@ -249,7 +249,7 @@ test('all that is missing is named at once', () =>
     };
     const files = { 'x.h': { text: 'gone 1' }, 'y.h': { text: 'here' }, 'z.h': { text: 'gone 2' } };
     const root = encodeTree({ a: { below: files }, b: { below: { 'deep.h': { text: 'gone 3' } } } }, sparse);
-    const error = await trees.prepare({ root, isOwn: nothingOwn }).then(
+    const error = await trees.prepare({ root, isOwn: nothingOwn, made: [] }).then(
       () => assert.fail(),
       (caught: unknown) => caught as GrpcError,
     );
@@ -263,7 +263,7 @@ test('a tree that would lead outside, or is none, is refused', () =>
   withTrees(async ({ trees, put }) => {
     const refused = async (message: Partial<Directory>): Promise<void> => {
       const root = put(Buffer.from(Directory.encode({ ...emptyDirectory(), ...message }).finish()));
-      await assert.rejects(trees.prepare({ root, isOwn: nothingOwn }), { code: 3 });
+      await assert.rejects(trees.prepare({ root, isOwn: nothingOwn, made: [] }), { code: 3 });
     };
     const digest = put(Buffer.from('x'));
     const rest = { digest, isExecutable: false, nodeProperties: undefined };
@@ -291,7 +291,9 @@ test('a tree that would lead outside, or is none, is refused', () =>
     await refused({ symlinks: [{ name: 'a', target: '', nodeProperties: undefined }] });
     await refused({ files: [{ ...rest, name: 'a', digest: undefined }] });
     await refused({ files: [{ ...rest, name: 'a', digest: { hash: '../../../etc/passwd', sizeBytes: 1 } }] });
-    await assert.rejects(trees.prepare({ root: put(Buffer.from('no message')), isOwn: nothingOwn }), { code: 3 });
+    await assert.rejects(trees.prepare({ root: put(Buffer.from('no message')), isOwn: nothingOwn, made: [] }), {
+      code: 3,
+    });
   }));
 
 test('a tree of a hundred messages and endless paths is refused quickly', () =>
@@ -302,7 +304,7 @@ test('a tree of a hundred messages and endless paths is refused quickly', () =>
       const message = { ...emptyDirectory(), directories: twice };
       digest = put(Buffer.from(Directory.encode(message).finish()));
     }
-    await assert.rejects(trees.prepare({ root: digest, isOwn: nothingOwn }), { code: 3 });
+    await assert.rejects(trees.prepare({ root: digest, isOwn: nothingOwn, made: [] }), { code: 3 });
   }));
 
 test('a time handed to the kernel is never a later second', () =>

@@ -8,6 +8,7 @@ import type { Digest, DigestKey } from '../reapi/digest.ts';
 import { GrpcError, grpcCode, missingBlobsError } from '../reapi/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { newDirectories, type TreeFile } from './directories.ts';
+import type { Addition } from './sandbox.ts';
 import { openLayers, type Layer, type Layers } from './layers.ts';
 import {
   differenceWithin,
@@ -24,20 +25,15 @@ export type TreeRequest = {
   readonly root: Digest;
   /** True for a root-relative path that the job alone reads. */
   readonly isOwn: (path: string) => boolean;
-};
-
-export type AddedFile = {
-  readonly path: string;
-  readonly bytes: Buffer;
-  readonly executable: boolean;
-  readonly mtimeNs: bigint | undefined;
+  /** Directories that the job's own layer will have beside the tree's. */
+  readonly made: readonly string[];
 };
 
 /** What a job's root is made of. Paths are relative to the root. */
 export type PreparedTree = {
   /** Topmost first, never empty. */
   readonly lowerDirs: readonly string[];
-  readonly additions: readonly AddedFile[];
+  readonly additions: readonly Addition[];
   readonly symlinks: readonly { readonly path: string; readonly target: string }[];
   readonly directories: readonly string[];
   readonly deletions: readonly string[];
@@ -80,17 +76,18 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
   const shelf = newShelf(layers);
   const bare: Stack = { layers: [], tree: emptyTree, linked: new Set(), ready: Promise.resolve() };
 
-  const difference = (stack: Stack, root: Digest, bound?: DifferenceBound): TreeDifference | undefined =>
-    differenceWithin(directories, { laid: stack.tree, root }, bound);
+  const difference = (stack: Stack, { root, made }: TreeRequest, bound?: DifferenceBound): TreeDifference | undefined =>
+    differenceWithin(directories, { laid: stack.tree, root, made }, bound);
 
   /** A stack that is near enough, made if there is none. Nothing is awaited in here. */
-  const choose = ({ root, isOwn }: TreeRequest): { readonly stack: Stack; readonly rest: TreeDifference } => {
+  const choose = (request: TreeRequest): { readonly stack: Stack; readonly rest: TreeDifference } => {
+    const { root, isOwn } = request;
     const bound = { isOwn, maxEntries: smallEntries, maxBytes: smallBytes };
     for (const stack of [...shelf.stacks, bare]) {
-      const rest = difference(stack, root, bound);
+      const rest = difference(stack, request, bound);
       if (rest !== undefined) return { stack, rest };
     }
-    const { base, whole } = nearest([...shelf.stacks], bare, (stack) => difference(stack, root) ?? noDifference());
+    const { base, whole } = nearest([...shelf.stacks], bare, (stack) => difference(stack, request) ?? noDifference());
     const contents = { ...whole, files: whole.files.filter(({ path }) => !isOwn(path)) };
     const absent = store.missing(contents.files.map(({ file }) => file.digest));
     if (absent.length > 0) throw missingBlobsError(absent);
@@ -100,7 +97,7 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
     const ready = Promise.all([base.ready, layer.done]).then(() => undefined);
     const stack: Stack = { layers: [layer, ...base.layers], tree, linked, ready };
     shelf.put(stack, base);
-    return { stack, rest: difference(stack, root) ?? noDifference() };
+    return { stack, rest: difference(stack, request) ?? noDifference() };
   };
 
   const take = async (request: TreeRequest): Promise<PreparedTree> => {
@@ -141,10 +138,11 @@ function noDifference(): TreeDifference {
   return { files: [], symlinks: [], directories: [], deletions: [] };
 }
 
-function addition(store: BlobStore, path: string, file: TreeFile): AddedFile {
+function addition(store: BlobStore, path: string, file: TreeFile): Addition {
   const bytes = store.readNow(file.digest);
   if (bytes === undefined) throw missingBlobsError([file.digest]);
-  return { path, bytes, executable: file.executable, mtimeNs: file.mtimeNs };
+  const { executable, mtimeNs } = file;
+  return mtimeNs === undefined ? { path, content: bytes, executable } : { path, content: bytes, executable, mtimeNs };
 }
 
 /** The stack on which least has to be added, or none if a new one would not cost much more. */

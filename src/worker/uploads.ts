@@ -5,8 +5,8 @@
 export type Uploads = {
   /** Runs an upload that holds up to `sizeBytes` in memory, when there is room for it. */
   readonly run: <T>(sizeBytes: number, upload: () => Promise<T>) => Promise<T>;
-  /** Undefined if nothing is under way; else resolves when all that is now has ended, or patience has. */
-  readonly begun: () => Promise<void> | undefined;
+  /** Undefined if nothing is under way; else a wait until all that is under way now has ended, or patience has. */
+  readonly begun: () => (() => Promise<void>) | undefined;
 };
 
 const budgetBytes = 32 << 20;
@@ -50,12 +50,15 @@ export function newUploads(): Uploads {
 
   const begun: Uploads['begun'] = () => {
     if (running.size === 0) return undefined;
-    const all = Promise.allSettled(running).then(() => undefined);
-    let timer: NodeJS.Timeout | undefined;
-    const enough = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, patienceMs).unref();
-    });
-    return Promise.race([all, enough]).finally(() => clearTimeout(timer));
+    const all = [...running];
+    return async () => {
+      let timer: NodeJS.Timeout | undefined;
+      const enough = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, patienceMs).unref();
+      });
+      await Promise.race([Promise.allSettled(all), enough]);
+      clearTimeout(timer);
+    };
   };
 
   return { run, begun };

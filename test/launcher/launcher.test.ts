@@ -1,7 +1,17 @@
 // The launcher against a daemon that the test plays: what it sends, what it does with each answer, and that the real
 // compiler runs, once, whenever anything goes wrong.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
@@ -164,6 +174,18 @@ test('a runtime directory that others may enter is not used', async () => {
   } finally {
     chmodSync(runtime, 0o700);
   }
+});
+
+test('a socket behind a link, or what is no socket, is not used', async () => {
+  await daemon(() => assert.fail('the launcher must not connect'));
+  const socket = join(runtime, 'daemon.sock');
+  renameSync(socket, join(runtime, 'other.sock'));
+  symlinkSync('other.sock', socket);
+  assert.equal((await launch([gcc, '-c', 'x.c'])).status, 3);
+  rmSync(socket);
+  writeFileSync(socket, '');
+  assert.equal((await launch([gcc, '-c', 'x.c'])).status, 3);
+  rmSync(join(runtime, 'other.sock'));
 });
 
 test('the prefix form finds the compiler by name and takes one by path', async () => {

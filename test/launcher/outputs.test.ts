@@ -14,7 +14,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
@@ -145,7 +144,7 @@ for (const [how, stage] of Object.entries(stages)) {
       let gone: Promise<unknown> | undefined;
       let child: ReturnType<Stage['start']> | undefined;
       await stage.daemon((_request, socket) => {
-        gone = once(socket, 'close');
+        gone = new Promise((resolve) => socket.once('close', resolve));
         // Once half of it has left for the launcher it has been opened there; the rest never comes.
         socket.write(Buffer.concat([opening(target, whole.length), frame('D', whole.subarray(0, 300_000))]), () =>
           child?.kill(signal),

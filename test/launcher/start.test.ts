@@ -63,7 +63,7 @@ test('a daemon that the launcher starts is cut off from the build', async () => 
     KEPT: 'yes',
   };
   // This waits until nobody holds the pipes any more, as ninja does; a descriptor of make's jobserver is one more.
-  const ran = await stage.launch(['/bin/sh', '-c', `trap '' INT HUP; exec 7<${script} 300<&7; exec ${gcc} -c`], env);
+  const ran = await stage.launch(['/bin/bash', '-c', `trap '' INT HUP; exec 7<${script} 300<&7; exec ${gcc} -c`], env);
   assert.equal(ran.stdout, 'local -c\n');
   const [daemon, ...others] = started();
   assert.ok(daemon);
@@ -100,7 +100,7 @@ test('of many compiles that find no daemon, one starts it and all use it', async
 
 test('a socket that a dead daemon left does not keep a new one from being started', async () => {
   // A daemon that takes over the name, as the real one does.
-  const leave = `require('node:net').createServer().listen(process.argv[2], () => process.kill(process.pid, 'SIGKILL'))`;
+  const leave = `require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
   await stage.launch([process.execPath, '-e', leave, socket]);
   assert.ok(existsSync(socket));
   installed(process.execPath, `require('node:fs').rmSync(${JSON.stringify(socket)});${playedDaemon}`);

@@ -28,7 +28,9 @@ export function newBrokenUploads(): BrokenUploads {
   };
 
   const abort = (name: string): void => {
-    drop(name)?.abort().catch(() => undefined);
+    drop(name)
+      ?.abort()
+      .catch(() => undefined);
   };
 
   const put = (name: string, upload: BlobUpload | undefined): void => {

@@ -54,7 +54,8 @@ export function byteStreamService({ store, uploads }: CasWorld): readonly Handle
 
 function parsed(resourceName: string, upload: boolean): ResourceName {
   const name = parseResourceName(resourceName);
-  if (name === undefined || name.upload !== upload) throw invalid(`${JSON.stringify(resourceName)} is no name to ${upload ? 'write' : 'read'}`);
+  if (name === undefined || name.upload !== upload)
+    throw invalid(`${JSON.stringify(resourceName)} is no name to ${upload ? 'write' : 'read'}`);
   return name;
 }
 
@@ -109,7 +110,9 @@ async function writeBlob(
     broken.keep(resourceName, upload);
     throw invalid(`the upload stands at ${upload.receivedBytes()}, not at ${writeOffset}`);
   }
-  return world.uploads.run(pieceMemoryBytes, () => writePlain(upload, checked, (left) => broken.keep(resourceName, left)));
+  return world.uploads.run(pieceMemoryBytes, () =>
+    writePlain(upload, checked, (left) => broken.keep(resourceName, left)),
+  );
 }
 
 async function* continued(first: WriteRequest, rest: AsyncIterator<WriteRequest>): AsyncGenerator<WriteRequest> {
@@ -126,7 +129,8 @@ async function* inOrder(
   let finished = false;
   for await (const request of requests) {
     if (finished) throw invalid('a request after the last');
-    if (request.resourceName !== '' && request.resourceName !== start.resourceName) throw invalid('another name in one upload');
+    if (request.resourceName !== '' && request.resourceName !== start.resourceName)
+      throw invalid('another name in one upload');
     if (request.writeOffset !== offset) throw invalid(`offset ${request.writeOffset} where ${offset} was to come`);
     offset += request.data.length;
     finished = request.finishWrite;
@@ -164,7 +168,8 @@ async function writeCompressed(
   let received = 0;
   for await (const { data, finishWrite } of requests) {
     received += data.length;
-    if (received > digest.sizeBytes + maxFrameOverheadBytes) throw invalid(`more bytes came than ${digestKey(digest)} can have`);
+    if (received > digest.sizeBytes + maxFrameOverheadBytes)
+      throw invalid(`more bytes came than ${digestKey(digest)} can have`);
     chunks.push(data);
     if (!finishWrite) continue;
     store.write(digest, decompress(Buffer.concat(chunks), digest.sizeBytes));

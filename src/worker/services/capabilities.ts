@@ -44,7 +44,11 @@ const capabilities: ServerCapabilities = {
   highApiVersion: semver(2, 3),
 };
 
-export type WorkerFacts = { readonly name: string; readonly slots: number; readonly toolchains: () => readonly Toolchain[] };
+export type WorkerFacts = {
+  readonly name: string;
+  readonly slots: number;
+  readonly toolchains: () => readonly Toolchain[];
+};
 
 export function capabilitiesService(facts: WorkerFacts): readonly Handler[] {
   return [

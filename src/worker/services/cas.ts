@@ -20,7 +20,15 @@ import { clientStream, serverStream, unary, type Handler, type Send } from '../.
 import { compress, decompress } from '../../reapi/zstd.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
 import type { Uploads } from '../uploads.ts';
-import { checkDigestFunction, checkedDigest, grpcErrorFrom, invalid, maxBatchBytes, okStatus, servicePrefix } from './checks.ts';
+import {
+  checkDigestFunction,
+  checkedDigest,
+  grpcErrorFrom,
+  invalid,
+  maxBatchBytes,
+  okStatus,
+  servicePrefix,
+} from './checks.ts';
 
 export type CasWorld = { readonly store: BlobStore; readonly uploads: Uploads };
 
@@ -68,7 +76,10 @@ function checkBatchSize(sizes: readonly number[]): void {
   if (total > maxBatchBytes) throw invalid(`a batch of ${total} bytes is more than ${maxBatchBytes}`);
 }
 
-function updateBlobs(store: BlobStore, { requests, digestFunction }: BatchUpdateBlobsRequest): BatchUpdateBlobsResponse {
+function updateBlobs(
+  store: BlobStore,
+  { requests, digestFunction }: BatchUpdateBlobsRequest,
+): BatchUpdateBlobsResponse {
   checkDigestFunction(digestFunction);
   for (const { digest } of requests) checkedDigest(digest, 'a digest');
   checkBatchSize(requests.map(({ digest }) => digest?.sizeBytes ?? 0));

@@ -1,6 +1,6 @@
 // Directory messages, written by hand: a build encodes some ten a job, and keeping each entry's bytes makes that a sort
 // and a concatenation. The bytes are canonical: names sorted as UTF-8, defaults left out, fields by number.
-import type { Digest } from '../reapi/digest.ts';
+import type { Digest } from './digest.ts';
 
 // Wire types (protobuf encoding): field << 3 | type, type 2 = length-delimited, 0 = varint.
 const delimited = (field: number): number => (field << 3) | 2;

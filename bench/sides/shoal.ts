@@ -1,0 +1,83 @@
+// shoal as shipped: sandbox on, strict, and the command line's and the daemon's own start and end inside the client's group.
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { logEnd, path, startDaemon, type Daemon, type Place, type Task } from '../processes.ts';
+import type { Build, Ground, Side } from '../side.ts';
+import { waitUntil } from '../wait.ts';
+
+const slots = 4;
+const port = 8475;
+const patienceMs = 30_000;
+
+export const shoal: Side = {
+  name: 'shoal',
+  note: 'shoal make, strict, sandboxed; second build with the result cache off; the start and end of daemon and command line included',
+  needs: ['node'],
+  compilesAtHome: false,
+  start: async (ground) => {
+    const workers = await startWorkers(ground);
+    return {
+      command: (build) => buildTask(ground, build),
+      check: ({ which, files }) => allWentOut(join(ground.scratch, `summary-${which}.json`), files),
+      facts: () => memoryFacts(workers),
+      daemons: workers,
+    };
+  },
+};
+
+/** Starts a worker on every worker host; resolves when all serve. */
+export async function startWorkers({ workers, scratch }: Pick<Ground, 'workers' | 'scratch'>): Promise<readonly Daemon[]> {
+  const started = workers.map((place, at) => worker(place, join(scratch, `worker-${at + 1}`)));
+  await Promise.all(started.map(({ ready }) => ready));
+  return started.map(({ daemon }) => daemon);
+}
+
+/** The command that runs `shoal ARGS`. */
+export function shoalCommand(...args: readonly string[]): readonly string[] {
+  return [process.execPath, join(process.cwd(), 'bin/shoal.js'), ...args];
+}
+
+/** The environment of a strict client whose home is `home`. */
+export function clientEnvironment({ workers, scratch }: Pick<Ground, 'workers' | 'scratch'>): Record<string, string> {
+  const hosts = workers.map(({ host }) => `${host.address}:${port}/${slots}`);
+  return { HOME: scratch, PATH: withNode(), SHOAL_HOSTS: hosts.join(' '), SHOAL_STRICT: '1' };
+}
+
+function buildTask(ground: Ground, { which, tree, jobs, log }: Build): Task {
+  const env = { ...clientEnvironment(ground), SHOAL_SUMMARY: join(ground.scratch, `summary-${which}.json`) };
+  const cache = which === 'second' ? { SHOAL_RESULT_CACHE: 'off' } : {};
+  return { argv: shoalCommand('make', `-j${jobs}`, '--silent'), cwd: tree, env: { ...env, ...cache }, log, ownRun: true };
+}
+
+function worker(place: Place, state: string): { readonly daemon: Daemon; readonly ready: Promise<void> } {
+  const log = `${state}.log`;
+  const argv = shoalCommand('worker', '--listen', `${place.host.address}:${port}`, '--slots', String(slots));
+  const env = { HOME: dirname(state), PATH: withNode() };
+  const daemon = startDaemon(place, { argv: [...argv, '--state', state, '--insecure'], env, log, ownRun: true });
+  const ready = waitUntil(`the worker of ${place.host.address}`, patienceMs, () => {
+    if (!daemon.running()) throw new Error(`the worker ended:\n${logEnd(log)}`);
+    return /^ready /m.test(readFileSync(log, 'utf8'));
+  });
+  return { daemon, ready };
+}
+
+function withNode(): string {
+  return `${path}:${dirname(process.execPath)}`;
+}
+
+type Counted = { readonly files: number; readonly remote: number };
+
+function allWentOut(summary: string, files: number): void {
+  const counted = JSON.parse(readFileSync(summary, 'utf8')) as Counted;
+  if (counted.remote === files && counted.files === files) return;
+  throw new Error(`shoal: ${counted.remote} of ${files} files were compiled by a worker: ${JSON.stringify(counted)}`);
+}
+
+function memoryFacts(workers: readonly Daemon[]): Record<string, string> {
+  const status = workers.map(({ pid }) => readFileSync(`/proc/${pid}/status`, 'utf8'));
+  const largestMb = (field: string): string => {
+    const kb = status.map((text) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]));
+    return (Math.max(...kb) / 1024).toFixed(0);
+  };
+  return { workerResidentMb: largestMb('VmRSS'), workerPeakMb: largestMb('VmHWM') };
+}

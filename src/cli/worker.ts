@@ -1,0 +1,143 @@
+// `shoal worker`: compile for others on this box, in the foreground. Prints `ready HOST:PORT` once it serves. SIGTERM
+// and SIGINT drain: no new jobs, those in flight are finished; a second signal ends it at once.
+import { availableParallelism, homedir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ensureNative } from '../native.ts';
+import { openRuntimeDir } from '../trust/runtime-dir.ts';
+import { localCompilers } from '../worker/local-compilers.ts';
+import { startWorker, type ListenAddress, type Worker, type WorkerEvent } from '../worker/worker.ts';
+import type { Invocation } from './main.ts';
+
+type Environment = Invocation['env'];
+
+export type WorkerSettings = {
+  readonly listen: readonly ListenAddress[];
+  readonly slots: number;
+  readonly stateDir: string;
+  readonly storeBytes: number;
+  readonly insecure: boolean;
+};
+
+const defaultPort = 8475;
+const defaultStoreBytes = 10 * 2 ** 30;
+const maxSlots = 1024;
+const usage = 'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--insecure]';
+
+/** `ADDR:PORT`, `[V6]:PORT`, or an address alone. */
+export function parseListen(text: string): ListenAddress | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3] ?? defaultPort);
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+}
+
+/** A number of bytes; K, M, G and T are powers of 1024. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d{1,12})([KMGT]?)$/i.exec(text);
+  const unit = 'KMGT'.indexOf((match?.[2] ?? '').toUpperCase()) + 1;
+  return match === null ? undefined : Number(match[1]) * (match[2] === '' ? 1 : 1024 ** unit);
+}
+
+export function defaultStateDir(env: Environment): string {
+  const xdg = env['XDG_STATE_HOME'];
+  const base = xdg !== undefined && xdg.startsWith('/') ? xdg : join(homedir(), '.local', 'state');
+  return join(base, 'shoal', 'worker');
+}
+
+const flags = {
+  listen: { type: 'string', multiple: true },
+  slots: { type: 'string' },
+  state: { type: 'string' },
+  'store-size': { type: 'string' },
+  insecure: { type: 'boolean' },
+} as const;
+
+/** What the arguments ask for, or what is wrong with them. */
+export function parseWorkerArgs(args: readonly string[], env: Environment): WorkerSettings | string {
+  let values: ReturnType<typeof parse>;
+  try {
+    values = parse(args);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  const listen: ListenAddress[] = [];
+  for (const text of values.listen ?? []) {
+    const address = parseListen(text);
+    if (address === undefined) return `--listen ${text}: not ADDR:PORT`;
+    listen.push(address);
+  }
+  const slots = values.slots === undefined ? availableParallelism() : Number(values.slots);
+  if (!Number.isInteger(slots) || slots < 1 || slots > maxSlots) return `--slots ${values.slots}: not 1 to ${maxSlots}`;
+  const storeBytes = values['store-size'] === undefined ? defaultStoreBytes : parseSize(values['store-size']);
+  if (storeBytes === undefined) return `--store-size ${values['store-size']}: not a size such as 10G`;
+  return {
+    // The usual port on this box alone; where another worker has it, any: the socket is how this box finds it.
+    listen: listen.length > 0 ? listen : [{ host: '127.0.0.1', port: defaultPort, orAnyPort: true }],
+    slots,
+    stateDir: values.state ?? defaultStateDir(env),
+    storeBytes,
+    insecure: values.insecure ?? false,
+  };
+}
+
+function parse(args: readonly string[]) {
+  return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
+}
+
+function eventText(event: WorkerEvent): string | undefined {
+  switch (event.kind) {
+    case 'listening':
+      return undefined;
+    case 'socket-taken':
+      return `another worker serves ${event.path}: builds on this box find that one`;
+    case 'toolchain-found':
+      return `toolchain ${event.hash.slice(0, 12)}: ${event.driver} ${event.version}`;
+    case 'toolchain-gone':
+      return `toolchain ${event.hash.slice(0, 12)} has gone: ${event.driver} was changed or removed`;
+    case 'toolchain-broken':
+      return `a toolchain cannot be used: ${event.driver} ${event.why}`;
+  }
+}
+
+function fail(text: string, status: number): void {
+  process.stderr.write(`shoal: ${text}\n`);
+  process.exitCode = status;
+}
+
+export async function workerCommand({ args, env }: Invocation): Promise<void> {
+  if (args.includes('--help')) {
+    process.stdout.write(`${usage}\n`);
+    return;
+  }
+  const settings = parseWorkerArgs(args, env);
+  if (typeof settings === 'string') return fail(`${settings}\n${usage}`, 2);
+  const { init } = await ensureNative();
+  const worker = await startWorker({
+    ...settings,
+    unixSocket: openRuntimeDir().workerSocket,
+    initPath: init,
+    compilers: localCompilers(env['PATH'], join(settings.stateDir, 'digests')),
+    log: (event) => {
+      const text = eventText(event);
+      if (text !== undefined) process.stderr.write(`shoal: ${text}\n`);
+    },
+  });
+  if (worker.kind === 'refused') return fail(worker.why, 1);
+  endOnSignals(worker);
+  for (const address of worker.addresses) process.stdout.write(`ready ${address}\n`);
+}
+
+function endOnSignals(worker: Worker): void {
+  let signals = 0;
+  const end = (): void => {
+    signals += 1;
+    const ended = signals === 1 ? worker.drain() : worker.stop();
+    ended.then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+}

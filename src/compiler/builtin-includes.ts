@@ -1,0 +1,63 @@
+// The directories that a compiler searches by itself, for one language and one set of options: asked once (20 ms), kept
+// for as long as the toolchain is the same.
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runTool } from './run-tool.ts';
+import { searchListIn } from './toolchain-members.ts';
+import type { BuiltinIncludes, Probe, Toolchain } from './toolchain.ts';
+
+export type ProbeOptions = { readonly env: ReadonlyMap<string, string>; readonly cacheDir?: string };
+
+export class ProbeError extends Error {
+  readonly code = 'PROBE';
+}
+
+type Kept = { readonly found: readonly string[]; readonly missing: readonly string[] };
+
+function readKept(path: string | undefined): Kept | undefined {
+  if (path === undefined) return undefined;
+  try {
+    const kept = JSON.parse(readFileSync(path, 'utf8')) as Kept;
+    // What was there must be there, what was not must not: else the list may be another.
+    const current =
+      kept.found.every((directory) => existsSync(directory)) &&
+      !kept.missing.some((directory) => existsSync(directory));
+    return current ? kept : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function writeKept(path: string | undefined, kept: Kept): void {
+  if (path === undefined) return;
+  try {
+    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
+    const temporary = `${path}.${process.pid}`;
+    writeFileSync(temporary, JSON.stringify(kept), { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch {
+    // A cache that cannot be written costs time at the next start, nothing else.
+  }
+}
+
+/** @throws ProbeError if the compiler does not tell. */
+export async function builtinIncludes(
+  toolchain: Toolchain,
+  probe: Probe,
+  options: ProbeOptions,
+): Promise<BuiltinIncludes> {
+  const pathEnv = options.env.get('PATH') ?? '';
+  const key = [toolchain.digest.hash, toolchain.driver, probe.language, ...probe.options].join('\0');
+  const name = `includes-${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`;
+  const path = options.cacheDir === undefined ? undefined : join(options.cacheDir, name);
+  const kept = readKept(path);
+  if (kept !== undefined) return { directories: kept.found, missing: kept.missing };
+  const language = probe.language === 'assembler' ? 'assembler-with-cpp' : probe.language;
+  const args = [...probe.options, '-v', '-E', '-x', language, '/dev/null', '-o', '/dev/null'];
+  const { stderr, succeeded } = await runTool(toolchain.driver, args, { pathEnv });
+  if (!succeeded) throw new ProbeError(`${toolchain.driver} does not tell its include directories`);
+  const { found, missing } = searchListIn(stderr);
+  writeKept(path, { found, missing });
+  return { directories: found, missing };
+}

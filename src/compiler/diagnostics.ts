@@ -1,0 +1,47 @@
+// Whose error is it? A compiler that was killed for memory, or found its disk full, ends like one that met a mistake in
+// the source: status 1 and words on stderr. A remote failure counts as the user's only if it can be proved so; anything
+// else is run again at home, where it costs a compile and nobody's trust.
+
+// A place in a source, then error: what gcc and clang write for mistakes, in English. Colour may stand around it.
+const sourceDiagnostic = /^[^\n]{1,4096}?:\d+(?::\d+)?:(?:\u001b\[[0-9;]*[mK]|\s)*(?:fatal )?error:/m;
+
+// Words of trouble that is the machine's. Tried: cc1 and as killed, a full tmpfs, memory and file size limits.
+const infrastructure: readonly RegExp[] = [
+  /signal terminated program/,
+  /Killed/,
+  /No space left on device/,
+  /[Cc]annot allocate memory/,
+  /virtual memory exhausted/,
+  /out of memory/i,
+  /internal compiler error/,
+  /BFD (?:.*)?(?:assertion|internal error)/,
+  /cannot execute/,
+  /error while loading shared libraries/,
+  /Input\/output error/,
+  /Too many open files/,
+  /Resource temporarily unavailable/,
+  /PLEASE (?:ATTACH|submit)/,
+  /LLVM ERROR/,
+  /Stack dump:/,
+  /error: unable to execute command/,
+  /error: (?:clang|linker|assembler).* command failed/,
+  /Disk quota exceeded/,
+  /File size limit exceeded/,
+  /CPU time limit exceeded/,
+  /Segmentation fault/,
+  // The assembler deletes the object, and what it says names no mistake of the compile: home.
+  /Assembler messages:/,
+  /Permission denied/,
+  /Operation not permitted/,
+  /Read-only file system/,
+  /: No such file or directory/,
+];
+
+/** What a compile that ended with `exitStatus` ≠ 0 proves by its stderr. */
+export function classifyFailure(stderr: Buffer, exitStatus: number): 'user' | 'infrastructure' {
+  // 1 is what both compilers exit with after diagnostics; 4 is gcc's internal error, 254 and more are launch failures.
+  if (exitStatus !== 1) return 'infrastructure';
+  const text = stderr.toString('latin1');
+  if (!sourceDiagnostic.test(text)) return 'infrastructure';
+  return infrastructure.some((pattern) => pattern.test(text)) ? 'infrastructure' : 'user';
+}

@@ -1,0 +1,120 @@
+// Which toolchain is behind a compiler's name. The answers of the compiler (which programs, which directories) and the
+// digests of its files are kept between runs; what stat says of every file is looked at again each time.
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { runTool } from './run-tool.ts';
+import { familyOf, membersOfCompiler, type Members } from './toolchain-members.ts';
+import { buildTree, stampOf, walkTo, type KnownDigests } from './toolchain-tree.ts';
+import type { IdentifyOptions, NotACompiler, Toolchain, ToolchainLink } from './toolchain.ts';
+import type { Family } from './translation-unit.ts';
+
+const cacheVersion = 1;
+
+type Kept = {
+  readonly version: typeof cacheVersion;
+  readonly driverStamp: string;
+  readonly family: Family;
+  readonly compilerVersion: string;
+  readonly members: Members;
+  readonly digests: readonly (readonly [string, { readonly stamp: string; readonly hash: string }])[];
+};
+
+const notACompiler = (why: string): NotACompiler => ({ kind: 'not-a-compiler', why });
+
+function keptPath(driver: string, options: IdentifyOptions): string | undefined {
+  if (options.cacheDir === undefined) return undefined;
+  const key = [driver, options.pathEnv, options.libraryPath ?? ''].join('\0');
+  return join(options.cacheDir, `${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`);
+}
+
+function readKept(path: string | undefined, driverStamp: string): Kept | undefined {
+  if (path === undefined) return undefined;
+  try {
+    const kept = JSON.parse(readFileSync(path, 'utf8')) as Kept;
+    return kept.version === cacheVersion && kept.driverStamp === driverStamp ? kept : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function writeKept(path: string | undefined, kept: Kept): void {
+  if (path === undefined) return;
+  try {
+    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
+    const temporary = `${path}.${process.pid}`;
+    writeFileSync(temporary, JSON.stringify(kept), { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch {
+    // A cache that cannot be written costs time at the next start, nothing else.
+  }
+}
+
+const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
+
+function isProgram(path: string): boolean {
+  return readFileSync(path).subarray(0, 4).equals(elfMagic);
+}
+
+async function ask(
+  driver: string,
+  options: IdentifyOptions,
+): Promise<Omit<Kept, 'version' | 'digests' | 'driverStamp'> | NotACompiler> {
+  if (!isProgram(driver)) return notACompiler('it is a script');
+  const { stderr, stdout, succeeded } = await runTool(driver, ['-v'], options);
+  const text = `${stdout}${stderr}`;
+  const family = succeeded ? familyOf(text) : undefined;
+  if (family === undefined) return notACompiler('it does not answer -v as gcc or clang do');
+  const members = await membersOfCompiler(driver, family, options);
+  if (members === undefined) return notACompiler('a part of it (cc1, as, its own directory) is not there');
+  const compilerVersion = /version ([0-9][0-9.]*)/.exec(text)?.[1] ?? '';
+  return { family, compilerVersion, members };
+}
+
+/** The physical directories that belong to the compiler whole. */
+function ownDirectoriesOf(members: Members): string[] {
+  return members.wholeDirectories.flatMap((directory) => walkTo(directory, () => undefined) ?? []);
+}
+
+/** The toolchain that `driverPath` (absolute, as found) leads to, or why it is none that can be carried elsewhere. */
+export async function identifyToolchain(
+  driverPath: string,
+  options: IdentifyOptions,
+): Promise<Toolchain | NotACompiler> {
+  const aliases: ToolchainLink[] = [];
+  const driver = walkTo(driverPath, (path, target) => aliases.push({ path, target }));
+  if (driver === undefined) return notACompiler('it does not exist');
+  try {
+    const driverStamp = stampOf(statSync(driver, { bigint: true }));
+    const path = keptPath(driver, options);
+    const kept = readKept(path, driverStamp);
+    const asked = kept ?? (await ask(driver, options));
+    if ('why' in asked) return asked;
+    const digests: KnownDigests = new Map(kept?.digests);
+    const before = JSON.stringify(kept?.digests);
+    const { tree, digest } = buildTree(asked.members, digests);
+    const { family, compilerVersion, members } = asked;
+    const now = [...digests];
+    if (JSON.stringify(now) !== before) {
+      writeKept(path, { version: cacheVersion, driverStamp, family, compilerVersion, members, digests: now });
+    }
+    const ownDirectories = ownDirectoriesOf(members);
+    const files = new Set(tree.files.map((file) => file.path));
+    return {
+      kind: 'toolchain',
+      family,
+      version: compilerVersion,
+      driver,
+      aliases,
+      cplusplusDriver: /\+\+(-[0-9.]+)?$/.test(basename(driverPath)) || /\+\+(-[0-9.]+)?$/.test(basename(driver)),
+      digest,
+      tree,
+      ownDirectories,
+      watch: [...new Set([...members.programs, ...ownDirectories])],
+      isInside: (inside) =>
+        files.has(inside) || ownDirectories.some((own) => inside === own || inside.startsWith(`${own}/`)),
+    };
+  } catch (error) {
+    return notACompiler((error as Error).message);
+  }
+}

@@ -1,0 +1,206 @@
+// Files: content read once per version, what a scan found in it, and its digest.
+import { digestOf, sameDigest, type Digest } from '../reapi/digest.ts';
+import { kindOfMode, type FileStat } from './files.ts';
+import { scan, type ScanResult } from './scan.ts';
+import { definitionsIn, type Definitions } from './definitions.ts';
+import { isSettled, sameStat, type Place, type Tree } from './tree.ts';
+import { FileChangedError, type FileEntry } from './types.ts';
+
+export type FileState = 'unread' | 'read' | 'gone' | 'unreadable' | 'special';
+
+export type FileRecord = {
+  readonly place: Place;
+  state: FileState;
+  stat: FileStat | undefined;
+  isSettled: boolean;
+  checkedEpoch: number;
+  vouchedBy: string | undefined;
+  /** Rises with each new content or time. */
+  version: number;
+  digest: Digest | undefined;
+  scan: ScanResult | undefined;
+  definitions: Definitions | undefined;
+  entry: FileEntry | undefined;
+};
+
+/** What an earlier process knew of a file. */
+export type SavedRecord = { readonly stat: FileStat; readonly digest: Digest | undefined; readonly scan: ScanResult };
+
+export type Records = {
+  readonly tree: Tree;
+  readonly byPath: Map<string, FileRecord>;
+  readonly saved: Map<string, SavedRecord>;
+  /** Contents read lately: the digest and the upload mostly follow at once. */
+  readonly recent: Map<FileRecord, Buffer>;
+  recentBytes: number;
+  filesRead: number;
+  fileStats: number;
+};
+
+const recentLimitBytes = 32 * 1024 * 1024;
+
+export function newRecords(tree: Tree): Records {
+  return { tree, byPath: new Map(), saved: new Map(), recent: new Map(), recentBytes: 0, filesRead: 0, fileStats: 0 };
+}
+
+export function recordAt(records: Records, place: Place): FileRecord {
+  let record = records.byPath.get(place.path);
+  if (record?.place === place) return record;
+  record = {
+    place,
+    state: 'unread',
+    stat: undefined,
+    isSettled: false,
+    checkedEpoch: -1,
+    vouchedBy: undefined,
+    version: 0,
+    digest: undefined,
+    scan: undefined,
+    definitions: undefined,
+    entry: undefined,
+  };
+  records.byPath.set(place.path, record);
+  return record;
+}
+
+export type FileLook = { readonly epoch: number; readonly vouchedBy: string | undefined };
+
+// Kernel views whose size is 0 and whose content changes with the reader.
+const kernelPath = /^\/(?:proc|sys|dev)\//;
+
+/** Brings a record up to date; `state` says how that went. */
+export function checkFile(records: Records, record: FileRecord, { epoch, vouchedBy }: FileLook): void {
+  if (record.checkedEpoch === epoch) return;
+  if (vouchedBy !== undefined && record.vouchedBy === vouchedBy) return;
+  record.checkedEpoch = epoch;
+  if (record.state === 'unread' && records.saved.size === 0) {
+    readAnew(records, record);
+  } else {
+    const stat = records.tree.files.stat(record.place.path);
+    records.fileStats++;
+    const isSame = record.stat !== undefined && stat !== undefined && sameStat(record.stat, stat);
+    if (!(isSame && record.isSettled && record.state === 'read') && !takeSaved(records, record, stat)) {
+      readAnew(records, record, stat);
+    }
+  }
+  record.vouchedBy = record.state === 'read' && record.isSettled ? vouchedBy : undefined;
+}
+
+function takeSaved(records: Records, record: FileRecord, stat: FileStat | undefined): boolean {
+  const saved = records.saved.get(record.place.path);
+  if (saved === undefined) return false;
+  records.saved.delete(record.place.path);
+  if (stat === undefined || record.state !== 'unread' || !sameStat(saved.stat, stat)) return false;
+  Object.assign(record, { state: 'read', stat, isSettled: true, digest: saved.digest, scan: saved.scan });
+  record.version++;
+  return true;
+}
+
+function fail(record: FileRecord, state: FileState): void {
+  record.state = state;
+  record.stat = undefined;
+  record.version++;
+}
+
+function readAnew(records: Records, record: FileRecord, known?: FileStat): void {
+  const { files, nowNs } = records.tree;
+  const { path } = record.place;
+  const stat = known ?? (record.state === 'unread' && record.place.kind === 'file' ? undefined : files.stat(path));
+  if (kernelPath.test(path) || record.place.kind === 'other') return fail(record, 'special');
+  if (stat !== undefined && kindOfMode(stat.mode) !== 'file') return fail(record, 'special');
+  const readAtNs = nowNs();
+  const content = files.read(path);
+  records.filesRead++;
+  if (content === undefined) return fail(record, files.stat(path) === undefined ? 'gone' : 'unreadable');
+  const { bytes } = content;
+  const isSameContent = record.digest !== undefined && sameDigest(record.digest, digestOf(bytes));
+  const isSameEntry = isSameContent && sameIdentity(record.stat, content.stat);
+  record.stat = content.stat;
+  record.isSettled = isSettled(content.stat, readAtNs);
+  record.state = 'read';
+  keep(records, record, bytes);
+  if (isSameEntry) return;
+  record.entry = undefined;
+  record.version++;
+  if (isSameContent) return;
+  record.digest = undefined;
+  record.scan = undefined;
+  record.definitions = undefined;
+}
+
+/** Whatever an entry says beside the content. */
+function sameIdentity(a: FileStat | undefined, b: FileStat): boolean {
+  return (
+    a !== undefined && a.mtimeNs === b.mtimeNs && a.mode === b.mode && a.ino === b.ino && a.nlink === b.nlink && a.dev === b.dev
+  );
+}
+
+function keep(records: Records, record: FileRecord, bytes: Buffer): void {
+  const before = records.recent.get(record);
+  records.recent.delete(record);
+  records.recent.set(record, bytes);
+  records.recentBytes += bytes.length - (before?.length ?? 0);
+  for (const [oldest, content] of records.recent) {
+    if (records.recentBytes <= recentLimitBytes) break;
+    records.recent.delete(oldest);
+    records.recentBytes -= content.length;
+  }
+}
+
+/** The bytes of the version that the record describes. */
+function contentOf(records: Records, record: FileRecord, version: number): Buffer {
+  const kept = record.version === version ? records.recent.get(record) : undefined;
+  if (kept !== undefined) return kept;
+  const { digest, stat, place } = record;
+  const content = records.tree.files.read(place.path);
+  records.filesRead++;
+  const isIntact =
+    content !== undefined &&
+    record.version === version &&
+    (digest === undefined
+      ? stat !== undefined && sameStat(stat, content.stat)
+      : sameDigest(digest, digestOf(content.bytes)));
+  if (!isIntact) throw new FileChangedError(place.path);
+  keep(records, record, content.bytes);
+  return content.bytes;
+}
+
+/** What a scan of the file finds; the file was checked before. */
+export function scanOf(records: Records, record: FileRecord): ScanResult {
+  record.scan ??= scan(contentOf(records, record, record.version));
+  return record.scan;
+}
+
+export function definitionsOf(records: Records, record: FileRecord): Definitions {
+  record.definitions ??= definitionsIn(contentOf(records, record, record.version));
+  return record.definitions;
+}
+
+export function entryOf(records: Records, record: FileRecord): FileEntry {
+  record.entry ??= newEntry(records, record);
+  return record.entry;
+}
+
+const anyExecute = 0o111n;
+
+function newEntry(records: Records, record: FileRecord): FileEntry {
+  const { place, stat, version } = record;
+  if (stat === undefined) throw new FileChangedError(place.path);
+  let digest: Digest | undefined = record.digest;
+  const bytes = (): Buffer => contentOf(records, record, version);
+  return {
+    kind: 'file',
+    id: place.id,
+    path: place.path,
+    get digest(): Digest {
+      digest ??= digestOf(bytes());
+      if (record.version === version) record.digest = digest;
+      return digest;
+    },
+    sizeBytes: Number(stat.size),
+    executable: (stat.mode & anyExecute) !== 0n,
+    mtimeNs: stat.mtimeNs,
+    ...(stat.nlink > 1n ? { hardLink: `${stat.dev}:${stat.ino}` } : {}),
+    bytes,
+  };
+}

@@ -1,0 +1,61 @@
+// Where the worker is put together: the only place that constructs its layers.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { realClock } from '../observe/clock.ts';
+import type { Handler } from '../reapi/server.ts';
+import { zstdReady } from '../reapi/zstd.ts';
+import { openActionCache, type ActionCache } from '../store/action-cache.ts';
+import { openDiskStore, type DiskStore } from '../store/disk.ts';
+import type { ActionWorld } from './action.ts';
+import { newOperations, type Operations } from './operations.ts';
+import type { SlotPool } from './slots.ts';
+import { actionCacheService } from './services/action-cache.ts';
+import { byteStreamService } from './services/bytestream.ts';
+import { capabilitiesService } from './services/capabilities.ts';
+import { casService } from './services/cas.ts';
+import { executionService } from './services/execution.ts';
+import { openToolchains, type ToolchainEvent, type ToolchainsOptions, type WorkerToolchains } from './toolchains.ts';
+import { openTrees } from './trees.ts';
+import { newUploads } from './uploads.ts';
+
+export type CompilerView = Pick<ToolchainsOptions, 'discover' | 'identify' | 'searched'>;
+
+export type PartsOptions = {
+  readonly name: string;
+  readonly stateDir: string;
+  readonly storeBytes: number;
+  readonly slots: SlotPool;
+  readonly compilers: CompilerView;
+  readonly log: (event: ToolchainEvent) => void;
+};
+
+export type Parts = {
+  readonly store: DiskStore;
+  readonly results: ActionCache;
+  readonly toolchains: WorkerToolchains;
+  readonly operations: Operations;
+  readonly handlers: readonly Handler[];
+};
+
+export async function openParts(options: PartsOptions): Promise<Parts> {
+  const { name, stateDir, storeBytes, slots, compilers, log } = options;
+  await zstdReady();
+  const storeDir = join(stateDir, 'store');
+  const store = await openDiskStore({ directory: storeDir, maxBytes: storeBytes, clock: realClock });
+  const results = openActionCache({ path: join(storeDir, 'results'), store, clock: realClock });
+  const trees = await openTrees({ directory: join(stateDir, 'trees'), store });
+  const toolchainDir = join(stateDir, 'toolchains');
+  mkdirSync(toolchainDir, { recursive: true, mode: 0o755 });
+  const toolchains = await openToolchains({ directory: toolchainDir, ...compilers, log });
+  const uploads = newUploads();
+  const operations = newOperations();
+  const action: ActionWorld = { name, stateDir, store, results, trees, toolchains, slots, now: () => Date.now() };
+  const handlers = [
+    ...capabilitiesService({ name, slots: slots.size, toolchains: toolchains.announced }),
+    ...casService({ store, uploads }),
+    ...byteStreamService({ store, uploads }),
+    ...actionCacheService({ store, results }),
+    ...executionService({ action, operations, uploads }),
+  ];
+  return { store, results, toolchains, operations, handlers };
+}

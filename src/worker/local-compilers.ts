@@ -1,0 +1,23 @@
+// The compilers of this box as the worker finds them.
+import { findCompilers } from '../compiler/discover.ts';
+import { identifyToolchain } from '../compiler/identify.ts';
+import type { CompilerView } from './compose.ts';
+
+// Where compilers are installed, whatever PATH a service manager gives.
+const usualDirectories = ['/usr/local/bin', '/usr/bin', '/bin'];
+
+export function localCompilers(path: string | undefined, cacheDir: string): CompilerView {
+  const searched = [
+    ...new Set([...(path ?? '').split(':').filter((each) => each.startsWith('/')), ...usualDirectories]),
+  ];
+  const pathEnv = searched.join(':');
+  return {
+    searched,
+    discover: async () => {
+      const byRealPath = new Map<string, string>();
+      for (const { path, realPath } of await findCompilers(pathEnv)) byRealPath.set(realPath, path);
+      return [...byRealPath.values()];
+    },
+    identify: (compiler) => identifyToolchain(compiler, { pathEnv, cacheDir }),
+  };
+}

@@ -1,0 +1,125 @@
+// Executions under way and those that ended of late, by name. Identical actions in flight are one run with several
+// clients waiting for it; when the last of them has gone, the run is aborted.
+//
+//   queued ──slot──▶ running ──▶ ended (kept for a minute, for who lost the last message)
+//      └──────────────┴──nobody waits──▶ aborted
+import { randomUUID } from 'node:crypto';
+import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
+import { GrpcError, grpcCode } from '../reapi/errors.ts';
+import type { ActionEnd } from './action.ts';
+
+export type OperationState =
+  | { readonly kind: 'queued' }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'done'; readonly end: ActionEnd }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+export type Operation = {
+  readonly name: string;
+  readonly actionDigest: Digest;
+  readonly state: () => OperationState;
+  /** Resolves when the operation has ended, however; never rejects. */
+  readonly ended: Promise<void>;
+  /** Counts a client that waits, until the returned function is called. */
+  readonly wait: () => () => void;
+  readonly onChange: (listener: () => void) => () => void;
+};
+
+export type StartRequest = {
+  readonly actionDigest: Digest;
+  /** False: neither joins a run in flight nor lets others join. */
+  readonly merge: boolean;
+  readonly run: (options: { readonly signal: AbortSignal; readonly onStart: () => void }) => Promise<ActionEnd>;
+};
+
+export type Operations = {
+  /** @throws GrpcError UNAVAILABLE when the worker is about to end. */
+  readonly start: (request: StartRequest) => Operation;
+  readonly find: (name: string) => Operation | undefined;
+  readonly running: () => number;
+  /** Refuses what is new; resolves when what is under way has ended. */
+  readonly drain: () => Promise<void>;
+};
+
+const keepEndedMs = 60_000;
+// The largest result that is kept holds a few MB of outputs in memory.
+const maxEnded = 32;
+
+export function newOperations(): Operations {
+  const live = new Map<string, Operation>();
+  const ended = new Map<string, Operation>();
+  const merged = new Map<DigestKey, Operation>();
+  let draining = false;
+
+  const forgetLater = (operation: Operation): void => {
+    ended.set(operation.name, operation);
+    setTimeout(() => ended.delete(operation.name), keepEndedMs).unref();
+    for (const oldest of ended.keys()) {
+      if (ended.size <= maxEnded) return;
+      ended.delete(oldest);
+    }
+  };
+
+  const start: Operations['start'] = (request) => {
+    const key = digestKey(request.actionDigest);
+    const same = request.merge ? merged.get(key) : undefined;
+    if (same !== undefined) return same;
+    if (draining) throw new GrpcError(grpcCode.UNAVAILABLE, 'this worker is shutting down');
+    const operation = begin(request);
+    live.set(operation.name, operation);
+    if (request.merge) merged.set(key, operation);
+    operation.ended
+      .then(() => {
+        live.delete(operation.name);
+        if (merged.get(key) === operation) merged.delete(key);
+        forgetLater(operation);
+      })
+      .catch(() => undefined);
+    return operation;
+  };
+
+  return {
+    start,
+    find: (name) => live.get(name) ?? ended.get(name),
+    running: () => live.size,
+    drain: async () => {
+      draining = true;
+      await Promise.all([...live.values()].map((operation) => operation.ended));
+    },
+  };
+}
+
+function begin({ actionDigest, run }: StartRequest): Operation {
+  const abort = new AbortController();
+  const listeners = new Set<() => void>();
+  let state: OperationState = { kind: 'queued' };
+  let waiting = 0;
+  const change = (next: OperationState): void => {
+    state = next;
+    for (const listener of listeners) listener();
+  };
+  const ended = run({ signal: abort.signal, onStart: () => change({ kind: 'running' }) }).then(
+    (end) => change({ kind: 'done', end }),
+    (error: unknown) => change({ kind: 'failed', error }),
+  );
+  return {
+    name: `operations/${randomUUID()}`,
+    actionDigest,
+    state: () => state,
+    ended,
+    wait: () => {
+      waiting += 1;
+      let here = true;
+      return () => {
+        if (!here) return;
+        here = false;
+        waiting -= 1;
+        if (waiting === 0) abort.abort();
+      };
+    },
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}

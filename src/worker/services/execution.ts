@@ -1,0 +1,156 @@
+// Execution: Execute and WaitExecution. Each answers with a stream of the operation's states; the last one is done and
+// holds an ExecuteResponse. A job that ends soon has that one message alone.
+import { digestKey, type Digest } from '../../reapi/digest.ts';
+import { GrpcError, grpcCode, statusOf } from '../../reapi/errors.ts';
+import { inlineHeader } from '../../reapi/execute-call.ts';
+import { Operation as OperationMessage } from '../../reapi/gen/longrunning.ts';
+import {
+  DigestFunction_Value,
+  ExecuteOperationMetadata,
+  ExecuteRequest,
+  ExecuteResponse,
+  ExecutionStage_Value,
+  WaitExecutionRequest,
+} from '../../reapi/gen/remote_execution.ts';
+import { serverStream, type CallContext, type Handler, type Send } from '../../reapi/server.ts';
+import type { BlobStore } from '../../store/blob-store.ts';
+import { understandAction, type UnderstoodAction } from '../action-input.ts';
+import { runAction, type ActionEnd, type ActionWorld } from '../action.ts';
+import type { Operation, Operations, OperationState } from '../operations.ts';
+import { packedFor, type Wanted } from '../result-transport.ts';
+import type { Uploads } from '../uploads.ts';
+import { checkDigestFunction, checkedDigest, grpcErrorFrom, servicePrefix } from './checks.ts';
+
+export type ExecutionWorld = {
+  readonly action: ActionWorld;
+  readonly operations: Operations;
+  readonly uploads: Uploads;
+};
+
+// Most compiles end sooner, and then one message says all.
+const firstWordMs = 250;
+const metadataUrl = 'type.googleapis.com/build.bazel.remote.execution.v2.ExecuteOperationMetadata';
+const responseUrl = 'type.googleapis.com/build.bazel.remote.execution.v2.ExecuteResponse';
+
+const path = (method: string): string => `${servicePrefix}.Execution/${method}`;
+
+export function executionService(world: ExecutionWorld): readonly Handler[] {
+  return [
+    serverStream(
+      { path: path('Execute'), request: ExecuteRequest, response: OperationMessage },
+      async (request, context, send) => {
+        checkDigestFunction(request.digestFunction);
+        const digest = checkedDigest(request.actionDigest, 'the action');
+        const wanted = { ...request, shoal: context.header(inlineHeader) === 'zstd' };
+        const action = await understood(world, digest);
+        await follow(world.action.store, startOperation(world, action, request.skipCacheLookup), {
+          context,
+          send,
+          wanted,
+        });
+      },
+    ),
+    serverStream(
+      { path: path('WaitExecution'), request: WaitExecutionRequest, response: OperationMessage },
+      async ({ name }, context, send) => {
+        const operation = world.operations.find(name);
+        if (operation === undefined) throw new GrpcError(grpcCode.NOT_FOUND, 'no such operation is known');
+        const shoal = context.header(inlineHeader) === 'zstd';
+        const wanted = { inlineStdout: shoal, inlineStderr: shoal, inlineOutputFiles: [], shoal };
+        await send(stateMessage(operation));
+        await follow(world.action.store, operation, { context, send, wanted });
+      },
+    ),
+  ];
+}
+
+/** Waits for uploads that began before, where something is missing. */
+async function afterUploads<T>(uploads: Uploads, attempt: () => T | Promise<T>): Promise<T> {
+  const begun = uploads.begun();
+  try {
+    return await attempt();
+  } catch (error) {
+    if (begun === undefined || !(error instanceof GrpcError) || error.code !== grpcCode.FAILED_PRECONDITION)
+      throw error;
+    await begun();
+    return attempt();
+  }
+}
+
+/** What fails before there is an operation ends the call itself. */
+async function understood({ action, uploads }: ExecutionWorld, digest: Digest): Promise<UnderstoodAction> {
+  return afterUploads(uploads, () => understandAction(action.store, digest));
+}
+
+function startOperation(world: ExecutionWorld, action: UnderstoodAction, skipCacheLookup: boolean): Operation {
+  return world.operations.start({
+    actionDigest: action.digest,
+    merge: !skipCacheLookup && !action.doNotCache,
+    run: (options) =>
+      afterUploads(world.uploads, () => runAction(world.action, { action, skipCacheLookup, ...options })),
+  });
+}
+
+type Follower = { readonly context: CallContext; readonly send: Send<OperationMessage>; readonly wanted: Wanted };
+
+/** Sends the operation's states until it has ended, or the client has. */
+async function follow(store: BlobStore, operation: Operation, { context, send, wanted }: Follower): Promise<void> {
+  const leave = operation.wait();
+  const { signal } = context;
+  signal.addEventListener('abort', leave, { once: true });
+  const tell = (): void => {
+    const { kind } = operation.state();
+    if (kind === 'queued' || kind === 'running') send(stateMessage(operation)).catch(() => undefined);
+  };
+  let forget = (): void => undefined;
+  const timer = setTimeout(() => {
+    tell();
+    forget = operation.onChange(tell);
+  }, firstWordMs);
+  try {
+    await operation.ended;
+    if (!signal.aborted) await send(doneMessage(store, operation, wanted));
+  } finally {
+    clearTimeout(timer);
+    forget();
+    signal.removeEventListener('abort', leave);
+    leave();
+  }
+}
+
+const stages: Readonly<Record<OperationState['kind'], ExecutionStage_Value>> = {
+  queued: ExecutionStage_Value.QUEUED,
+  running: ExecutionStage_Value.EXECUTING,
+  done: ExecutionStage_Value.COMPLETED,
+  failed: ExecutionStage_Value.COMPLETED,
+};
+
+function stateMessage({ name, actionDigest, state }: Operation): OperationMessage {
+  const metadata = ExecuteOperationMetadata.encode({
+    stage: stages[state().kind],
+    actionDigest,
+    stdoutStreamName: '',
+    stderrStreamName: '',
+    partialExecutionMetadata: undefined,
+    digestFunction: DigestFunction_Value.SHA256,
+  }).finish();
+  return { name, metadata: { typeUrl: metadataUrl, value: Buffer.from(metadata) }, done: false };
+}
+
+function doneMessage(store: BlobStore, operation: Operation, wanted: Wanted): OperationMessage {
+  const value = Buffer.from(ExecuteResponse.encode(responseOf(store, operation.state(), wanted)).finish());
+  return { ...stateMessage(operation), done: true, response: { typeUrl: responseUrl, value } };
+}
+
+function responseOf(store: BlobStore, state: OperationState, wanted: Wanted): ExecuteResponse {
+  const base = { result: undefined, cachedResult: false, status: undefined, serverLogs: {}, message: '' };
+  if (state.kind === 'failed') return { ...base, status: statusOf(grpcErrorFrom(state.error)) };
+  if (state.kind !== 'done')
+    return { ...base, status: statusOf(new GrpcError(grpcCode.INTERNAL, 'the run has not ended')) };
+  const { end } = state;
+  return { ...base, result: packedFor(wanted, end.result, reader(store, end)), cachedResult: end.cached };
+}
+
+function reader(store: BlobStore, { fresh }: ActionEnd): (digest: Digest) => Buffer | undefined {
+  return (digest) => fresh.get(digestKey(digest)) ?? store.readNow(digest);
+}

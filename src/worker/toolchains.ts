@@ -1,0 +1,133 @@
+// The compilers of this box, announced by the digest of their trees. Jobs run copies, laid out at first use and checked
+// file by file: an upgrade in mid-build changes nothing for the jobs that name the old compiler, and what is announced is
+// what runs.
+import { statSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { NotACompiler, Toolchain } from '../compiler/toolchain.ts';
+import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
+import type { Toolchain as Announced } from '../reapi/gen/shoal.ts';
+import { layOutToolchain, type LaidFiles } from './toolchain-layout.ts';
+
+export type WorkerToolchains = {
+  readonly announced: () => readonly Announced[];
+  /** The toolchain's tree as a directory; undefined if this box does not have it, or no longer. */
+  readonly directory: (digest: Digest) => Promise<string | undefined>;
+  /** Looks now, not at the next round, whether a compiler of the box has changed. */
+  readonly recheck: () => void;
+  readonly close: () => void;
+};
+
+export type ToolchainsOptions = {
+  readonly directory: string;
+  /** Paths of what may be compilers. */
+  readonly discover: () => Promise<readonly string[]>;
+  readonly identify: (compiler: string) => Promise<Toolchain | NotACompiler>;
+  /** Directories where a new compiler would appear. */
+  readonly searched: readonly string[];
+  readonly log: (event: ToolchainEvent) => void;
+};
+
+export type ToolchainEvent =
+  | { readonly kind: 'toolchain-found'; readonly driver: string; readonly version: string; readonly hash: string }
+  | { readonly kind: 'toolchain-gone'; readonly driver: string; readonly hash: string }
+  | { readonly kind: 'toolchain-broken'; readonly driver: string; readonly why: string };
+
+// A stat costs 2 µs; some two hundred files are looked at each round.
+const roundMs = 5000;
+
+type Known = { readonly toolchain: Toolchain; laid: Promise<string | undefined> | undefined };
+
+function stampOf(paths: Iterable<string>): string {
+  let stamp = '';
+  for (const path of paths) {
+    const found = statSync(path, { throwIfNoEntry: false });
+    stamp += found === undefined ? '-;' : `${found.ino},${found.size},${found.mtimeMs},${found.ctimeMs};`;
+  }
+  return stamp;
+}
+
+export async function openToolchains(options: ToolchainsOptions): Promise<WorkerToolchains> {
+  const { directory, log } = options;
+  const known = new Map<DigestKey, Known>();
+  // Files of all that is laid out, by content: gcc and g++ share cc1's libraries and as.
+  const laidFiles: LaidFiles = new Map();
+  let watched: ReadonlySet<string> = new Set(options.searched);
+  let stamp = '';
+  let scanning: Promise<void> | undefined;
+
+  const scan = async (): Promise<void> => {
+    // Taken before looking: what changes meanwhile is seen next time.
+    const before = stampOf(watched);
+    const found = new Map<DigestKey, Toolchain>();
+    const watch = new Set(options.searched);
+    for (const compiler of await options.discover()) {
+      const toolchain = await options.identify(compiler);
+      if (toolchain.kind === 'not-a-compiler') continue;
+      found.set(digestKey(toolchain.digest), toolchain);
+      for (const path of toolchain.watch) watch.add(path);
+    }
+    for (const [key, { toolchain }] of known) {
+      if (found.has(key)) continue;
+      known.delete(key);
+      log({ kind: 'toolchain-gone', driver: toolchain.driver, hash: toolchain.digest.hash });
+    }
+    for (const [key, toolchain] of found) {
+      if (known.has(key)) continue;
+      known.set(key, { toolchain, laid: undefined });
+      const { driver, version, digest } = toolchain;
+      log({ kind: 'toolchain-found', driver, version, hash: digest.hash });
+    }
+    stamp = watched.size === watch.size ? before : stampOf(watch);
+    watched = watch;
+  };
+
+  const rescan = (): Promise<void> => {
+    scanning ??= scan()
+      .catch((error: unknown) => log({ kind: 'toolchain-broken', driver: '', why: (error as Error).message }))
+      .finally(() => (scanning = undefined));
+    return scanning;
+  };
+
+  const recheck = (): void => {
+    if (scanning === undefined && stampOf(watched) !== stamp) rescan().catch(() => undefined);
+  };
+
+  const lay = async ({ toolchain }: Known): Promise<string | undefined> => {
+    try {
+      return await layOutToolchain(join(directory, toolchain.digest.hash), toolchain.tree, laidFiles);
+    } catch (error) {
+      log({ kind: 'toolchain-broken', driver: toolchain.driver, why: (error as Error).message });
+      return undefined;
+    }
+  };
+
+  const directoryOf: WorkerToolchains['directory'] = async (digest) => {
+    const entry = known.get(digestKey(digest));
+    if (entry === undefined) return undefined;
+    entry.laid ??= lay(entry);
+    const path = await entry.laid;
+    // Not for ever: the box's files may have been in the middle of an upgrade.
+    if (path === undefined) entry.laid = undefined;
+    return path;
+  };
+
+  await rescan();
+  await sweep(directory, new Set([...known.values()].map(({ toolchain }) => toolchain.digest.hash)));
+  const timer = setInterval(recheck, roundMs).unref();
+
+  return {
+    announced: () =>
+      [...known.values()].map(({ toolchain: { digest, driver, version } }) => ({ digest, driver, version })),
+    directory: directoryOf,
+    recheck,
+    close: () => clearInterval(timer),
+  };
+}
+
+/** Removes what no announced toolchain needs: compilers that have gone, layouts that were not finished. */
+async function sweep(directory: string, wanted: ReadonlySet<string>): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    if (!wanted.has(name)) await rm(join(directory, name), { recursive: true, force: true });
+  }
+}
