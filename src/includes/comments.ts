@@ -10,7 +10,7 @@ type Language = 'c' | 'c++';
 
 /** The end of a line that began at or before `at`, past splices. */
 function logicalLineEnd(text: string, at: number): number {
-  for (let from = at; ; ) {
+  for (let from = at; ;) {
     const newline = text.indexOf('\n', from);
     if (newline < 0) return text.length;
     let last = newline - 1;

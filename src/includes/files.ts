@@ -2,7 +2,17 @@
 //
 // Times are whole nanoseconds. Doubles would do for "has it changed" (see isSettled in records.ts), but a worker is told
 // the exact mtime, and a BigIntStats costs 2.7 µs where a Stats costs 2.5.
-import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync, readSync, statSync, lstatSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  statSync,
+  lstatSync,
+} from 'node:fs';
 import type { BigIntStats, Dirent } from 'node:fs';
 
 export type EntryKind = 'file' | 'directory' | 'symlink' | 'other';

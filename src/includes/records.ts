@@ -113,7 +113,7 @@ function readAnew(records: Records, record: FileRecord, known?: FileStat): void 
   records.filesRead++;
   if (content === undefined) return fail(record, files.stat(path) === undefined ? 'gone' : 'unreadable');
   const { bytes } = content;
-  const isSameContent = record.digest !== undefined && sameDigest(record.digest, digestOf(bytes));
+  const isSameContent = isContent(records, record, bytes);
   const isSameEntry = isSameContent && sameIdentity(record.stat, content.stat);
   record.stat = content.stat;
   record.isSettled = isSettled(content.stat, readAtNs);
@@ -128,10 +128,20 @@ function readAnew(records: Records, record: FileRecord, known?: FileStat): void 
   record.definitions = undefined;
 }
 
+function isContent(records: Records, record: FileRecord, bytes: Buffer): boolean {
+  if (record.digest !== undefined) return sameDigest(record.digest, digestOf(bytes));
+  return records.recent.get(record)?.equals(bytes) ?? false;
+}
+
 /** Whatever an entry says beside the content. */
 function sameIdentity(a: FileStat | undefined, b: FileStat): boolean {
   return (
-    a !== undefined && a.mtimeNs === b.mtimeNs && a.mode === b.mode && a.ino === b.ino && a.nlink === b.nlink && a.dev === b.dev
+    a !== undefined &&
+    a.mtimeNs === b.mtimeNs &&
+    a.mode === b.mode &&
+    a.ino === b.ino &&
+    a.nlink === b.nlink &&
+    a.dev === b.dev
   );
 }
 
@@ -147,32 +157,37 @@ function keep(records: Records, record: FileRecord, bytes: Buffer): void {
   }
 }
 
-/** The bytes of the version that the record describes. */
-function contentOf(records: Records, record: FileRecord, version: number): Buffer {
-  const kept = record.version === version ? records.recent.get(record) : undefined;
+type Version = { readonly number: number; readonly stat: FileStat | undefined; readonly digest: Digest | undefined };
+
+/** The bytes of one version: those at hand, or read again and found to be the same. */
+function contentOf(records: Records, record: FileRecord, version: Version): Buffer {
+  const kept = record.version === version.number ? records.recent.get(record) : undefined;
   if (kept !== undefined) return kept;
-  const { digest, stat, place } = record;
-  const content = records.tree.files.read(place.path);
+  const { files } = records.tree;
+  const content = files.read(record.place.path);
   records.filesRead++;
+  if (content === undefined) throw new FileChangedError(record.place.path);
   const isIntact =
-    content !== undefined &&
-    record.version === version &&
-    (digest === undefined
-      ? stat !== undefined && sameStat(stat, content.stat)
-      : sameDigest(digest, digestOf(content.bytes)));
-  if (!isIntact) throw new FileChangedError(place.path);
-  keep(records, record, content.bytes);
+    version.digest === undefined
+      ? version.stat !== undefined && sameStat(version.stat, content.stat)
+      : sameDigest(version.digest, digestOf(content.bytes));
+  if (!isIntact) throw new FileChangedError(record.place.path);
+  if (record.version === version.number) keep(records, record, content.bytes);
   return content.bytes;
+}
+
+function currentVersion({ version, stat, digest }: FileRecord): Version {
+  return { number: version, stat, digest };
 }
 
 /** What a scan of the file finds; the file was checked before. */
 export function scanOf(records: Records, record: FileRecord): ScanResult {
-  record.scan ??= scan(contentOf(records, record, record.version));
+  record.scan ??= scan(contentOf(records, record, currentVersion(record)));
   return record.scan;
 }
 
 export function definitionsOf(records: Records, record: FileRecord): Definitions {
-  record.definitions ??= definitionsIn(contentOf(records, record, record.version));
+  record.definitions ??= definitionsIn(contentOf(records, record, currentVersion(record)));
   return record.definitions;
 }
 
@@ -187,7 +202,7 @@ function newEntry(records: Records, record: FileRecord): FileEntry {
   const { place, stat, version } = record;
   if (stat === undefined) throw new FileChangedError(place.path);
   let digest: Digest | undefined = record.digest;
-  const bytes = (): Buffer => contentOf(records, record, version);
+  const bytes = (): Buffer => contentOf(records, record, { number: version, stat, digest });
   return {
     kind: 'file',
     id: place.id,

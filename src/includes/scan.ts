@@ -114,7 +114,7 @@ const trigraphs: Readonly<Record<string, string>> = {
   '-': '~',
 };
 
-function replaceTrigraphs(text: string): string {
+export function replaceTrigraphs(text: string): string {
   return text.replace(/\?\?([=/'()!<>-])/g, (_, third: string) => trigraphs[third] ?? '');
 }
 
@@ -130,7 +130,7 @@ function scanText(text: string, found: Findings): void {
 }
 
 /** True unless something stands before it on its line. A slash may be the end of a comment, even of a spliced one. */
-function mayBeginDirective(text: string, at: number): boolean {
+export function mayBeginDirective(text: string, at: number): boolean {
   for (let before = at - 1; before >= 0; before--) {
     const code = text.charCodeAt(before);
     if (code === newline || code === carriageReturn || code === slash) return true;
@@ -141,7 +141,7 @@ function mayBeginDirective(text: string, at: number): boolean {
 
 /** Past blanks, splices and comments. */
 function skipBlanks(text: string, from: number): number {
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const code = text.charCodeAt(at);
     if (isBlank(code)) at++;
     else if (code === backslash) {

@@ -194,7 +194,13 @@ function setKind(tree: Tree, place: Place, kind: EntryKind | 'absent'): void {
  * The place of a name in a directory. `isSearch`: a header is looked for, so more names will follow and the directory is
  * listed; on the way to somewhere (through /tmp, say) only the one name is asked for.
  */
-export function placeIn(tree: Tree, directory: Directory, name: string, look: Look, isSearch: boolean): Place | undefined {
+export function placeIn(
+  tree: Tree,
+  directory: Directory,
+  name: string,
+  look: Look,
+  isSearch: boolean,
+): Place | undefined {
   checkDirectory(tree, directory, look);
   if (isSearch && directory.names === undefined && directory.isListable) {
     list(tree, directory);

@@ -90,7 +90,9 @@ export type ViewCounts = {
   readonly fileStats: number;
   readonly directoryStats: number;
   readonly directoriesListed: number;
-  readonly contextsRebuilt: number;
+  readonly contextsMade: number;
+  /** Rises when a name that some compile asked for came, went or became something else. */
+  readonly generation: number;
 };
 
 /** The version of a file that was asked for no longer exists. */
