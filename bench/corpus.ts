@@ -7,7 +7,17 @@
 //   TREE/build/                         objects and dependency files
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 export type ProjectName = 'leveldb' | 'abseil' | 're2' | 'sqlite';
@@ -98,7 +108,7 @@ const projects: Readonly<Record<ProjectName, Project>> = {
 export function layOut(directory: string, cache: string, options: TreeOptions): Tree {
   rmSync(directory, { recursive: true, force: true });
   // re2 reads abseil's headers, so a tree of re2 holds abseil too.
-  const present = new Set(options.projects.flatMap((name) => (name === 're2' ? ['re2', 'abseil'] as const : [name])));
+  const present = new Set(options.projects.flatMap((name) => (name === 're2' ? (['re2', 'abseil'] as const) : [name])));
   for (const name of present) {
     const { from, path } = projects[name];
     cpSync(join(fetched(from, cache), path), join(directory, name), { recursive: true, preserveTimestamps: true });
@@ -135,7 +145,12 @@ function makefile(lines: readonly CompileLine[], flags: readonly string[]): stri
     const own = rest.filter((word) => !flags.includes(word)).join(' ');
     return `${output}: ${file}\n\t$(${compiler === 'g++' ? 'CXX' : 'CC'}) $(FLAGS) ${own}\n`;
   });
-  const head = ['CC = gcc', 'CXX = g++', `FLAGS = ${flags.join(' ')}`, `all: ${lines.map((line) => line.output).join(' ')}`];
+  const head = [
+    'CC = gcc',
+    'CXX = g++',
+    `FLAGS = ${flags.join(' ')}`,
+    `all: ${lines.map((line) => line.output).join(' ')}`,
+  ];
   return `${[...head, '.PHONY: all', '', ...rules].join('\n')}`;
 }
 
@@ -146,7 +161,9 @@ function fetched({ spec, integrity }: Package, cache: string): string {
   const half = `${home}.${process.pid}`;
   mkdirSync(half, { recursive: true });
   try {
-    const packed = execFileSync('npm', ['pack', '--silent', '--pack-destination', half, spec], { encoding: 'utf8' }).trim();
+    const packed = execFileSync('npm', ['pack', '--silent', '--pack-destination', half, spec], {
+      encoding: 'utf8',
+    }).trim();
     const archive = join(half, packed);
     const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
     if (found !== integrity) throw new Error(`${spec}: the registry's file has ${found}, expected ${integrity}`);

@@ -63,7 +63,8 @@ function accounting(): Accounting {
       return false;
     }
   });
-  if (found === undefined) throw new Error('no control group counts CPU time here: run as root, with cpuacct or cgroup v2 mounted');
+  if (found === undefined)
+    throw new Error('no control group counts CPU time here: run as root, with cpuacct or cgroup v2 mounted');
   return found;
 }
 

@@ -44,12 +44,18 @@ export async function measureExtras(plan: Plan): Promise<Extras> {
     const times: Record<'make' | 'shoal make', number[]> = { make: [], 'shoal make': [] };
     for (let round = 0; round < builds; round += 1) {
       times.make.push((await mustRun(client, { ...at, argv: ['make', '-j4', '--silent'] })).wallMs);
-      times['shoal make'].push((await mustRun(client, { ...at, argv: shoalCommand('make', '-j4', '--silent') })).wallMs);
+      times['shoal make'].push(
+        (await mustRun(client, { ...at, argv: shoalCommand('make', '-j4', '--silent') })).wallMs,
+      );
     }
     const answer = join(scratch, 'one-file.json');
     const program = join(import.meta.dirname, 'one-file.js');
     const loop = [process.execPath, program, String(compiles), answer, join(process.cwd(), 'bin/shoal.js')];
-    await mustRun(client, { ...at, env: { ...env, SHOAL_RESULT_CACHE: 'off' }, argv: shoalCommand('run', '--', ...loop) });
+    await mustRun(client, {
+      ...at,
+      env: { ...env, SHOAL_RESULT_CACHE: 'off' },
+      argv: shoalCommand('run', '--', ...loop),
+    });
     return textOf(JSON.parse(readFileSync(answer, 'utf8')) as OneFile, times);
   } finally {
     for (const daemon of daemons) await daemon.stop();

@@ -65,7 +65,10 @@ export function inHost(host: Host, argv: readonly string[]): readonly string[] {
   return ['nsenter', `--net=/run/netns/${host.namespace}`, '--', ...argv];
 }
 
-type Link = { readonly ifname: string; readonly stats64: { readonly rx: { bytes: number }; readonly tx: { bytes: number } } };
+type Link = {
+  readonly ifname: string;
+  readonly stats64: { readonly rx: { bytes: number }; readonly tx: { bytes: number } };
+};
 
 function wireOf(namespace: string): Wire {
   const links = JSON.parse(ip('-n', namespace, '-s', '-j', 'link', 'show')) as Link[];
@@ -75,7 +78,9 @@ function wireOf(namespace: string): Wire {
 }
 
 function removeStale(): void {
-  for (const name of ip('netns', 'list').split('\n').map((line) => line.split(' ')[0] ?? '')) {
+  for (const name of ip('netns', 'list')
+    .split('\n')
+    .map((line) => line.split(' ')[0] ?? '')) {
     const maker = /^shoalb-(\d+)-/.exec(name)?.[1];
     if (maker !== undefined && !existsSync(`/proc/${maker}`)) removeNamespace(name);
   }

@@ -59,7 +59,9 @@ async function measureAll({ rounds, chosen, everyNth, jobs }: Options): Promise<
   const tree = { projects: ['leveldb', 'abseil'], flags: ['-O0'], everyNth } as const;
   const network = makeNetwork(2);
   const plan: Plan = { network, scratch, cache, tree, jobs };
-  const running = sides.filter(({ name }) => chosen(name)).map((side): { side: Side; rounds: Round[] } => ({ side, rounds: [] }));
+  const running = sides
+    .filter(({ name }) => chosen(name))
+    .map((side): { side: Side; rounds: Round[] } => ({ side, rounds: [] }));
   const plain: Plain[] = [];
   for (let round = 1; round <= rounds; round += 1) {
     for (const each of running) {

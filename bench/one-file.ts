@@ -1,15 +1,17 @@
 // A program to be run by `shoal run`: times one compile after the other, by the compiler at home and through the farm in
 // turn, and the launcher by itself. The source changes every time, so that every compile is really run.
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, copyFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { CompileLine } from './corpus.ts';
 import type { OneFile } from './extras.ts';
 import { spreadOf } from './statistics.ts';
 
 const [countText = '', answer = '', stub = ''] = process.argv.slice(2);
 const count = Number(countText);
 const source = 'leveldb/util/hash.cc';
-const args = ['-std=c++17', '-O0', '-MD', '-Ileveldb', '-Ileveldb/include', '-c', source, '-o', 'build/one-file.o'];
+const lines = JSON.parse(readFileSync('compile_commands.json', 'utf8')) as readonly CompileLine[];
+const args = lines.find(({ file }) => file === source)?.arguments.slice(1) ?? [];
 
 // The front of PATH is shoal's directory of compiler names; the compiler itself stands behind it.
 const [names = '', ...rest] = (process.env['PATH'] ?? '').split(':');
@@ -45,7 +47,11 @@ function launcherInTurn(): { readonly programMs: number; readonly launcherMs: nu
   spawnSync('mkdir', ['-p', stand]);
   copyFileSync('/bin/true', join(stand, 'g++'));
   const before = { ...process.env, PATH: `${stand}:${home.PATH}` };
-  const times: { readonly [name in 'program' | 'launcher' | 'stub']: number[] } = { program: [], launcher: [], stub: [] };
+  const times: { readonly [name in 'program' | 'launcher' | 'stub']: number[] } = {
+    program: [],
+    launcher: [],
+    stub: [],
+  };
   for (let round = 0; round < count; round += 1) {
     times.program.push(timeMs(join(stand, 'g++'), [], before));
     times.launcher.push(timeMs(launcher, [], before));

@@ -17,7 +17,15 @@ const builds: readonly Which[] = ['first', 'second'];
 const base = 'distcc';
 
 export function tableText(results: Results): string {
-  const head = ['side', 'build', 'client CPU ms/file', `vs ${base}`, 'worker CPU beyond compiler', 'wire KB/file (sent + received)', 'wall s'];
+  const head = [
+    'side',
+    'build',
+    'client CPU ms/file',
+    `vs ${base}`,
+    'worker CPU beyond compiler',
+    'wire KB/file (sent + received)',
+    'wall s',
+  ];
   const rows = results.sides.flatMap(({ side }) => builds.map((which) => rowOf(results, side, which)));
   return aligned([head, ...rows]);
 }
@@ -47,12 +55,37 @@ export function goalsText(results: Results): string {
     goal('client CPU, first build: at most 1/15 of distcc', `1/${first.toFixed(1)}`, first >= 15, first),
     goal('client CPU, second build: at most 1/25 of distcc', `1/${second.toFixed(1)}`, second >= 25, second),
     goal('wire, second build: at most 25 KB a file', `${spreadText(wireKb, 1)} KB`, wireKb.median <= 25, wireKb.median),
-    goal('wire, second build: at most 2.5 × the zstd objects', `${(wireKb.median / objectKb).toFixed(2)} ×`, wireKb.median <= 2.5 * objectKb, wireKb.median / objectKb),
-    goal('worker CPU beyond the compiler: at most 6 ms a file', `${spreadText(beyond, 1)} ms`, beyond.median <= 6, beyond.median),
-    goal("worker CPU beyond the compiler: less than distccd's", `${beyondBase.median.toFixed(1)} ms there`, beyond.median < beyondBase.median, beyond.median - beyondBase.median),
+    goal(
+      'wire, second build: at most 2.5 × the zstd objects',
+      `${(wireKb.median / objectKb).toFixed(2)} ×`,
+      wireKb.median <= 2.5 * objectKb,
+      wireKb.median / objectKb,
+    ),
+    goal(
+      'worker CPU beyond the compiler: at most 6 ms a file',
+      `${spreadText(beyond, 1)} ms`,
+      beyond.median <= 6,
+      beyond.median,
+    ),
+    goal(
+      "worker CPU beyond the compiler: less than distccd's",
+      `${beyondBase.median.toFixed(1)} ms there`,
+      beyond.median < beyondBase.median,
+      beyond.median - beyondBase.median,
+    ),
     goal('one file, warm: at most 12 ms over the compiler', `${oneFileMs.toFixed(1)} ms`, oneFileMs <= 12, oneFileMs),
-    goal('a build with nothing to do: at most 0.3 s more', `${nothingToDoSeconds.toFixed(2)} s`, nothingToDoSeconds <= 0.3, nothingToDoSeconds),
-    goal('worker: at most 150 MB resident', `${residentMb.median} MB at its peak`, residentMb.median <= 150, residentMb.median),
+    goal(
+      'a build with nothing to do: at most 0.3 s more',
+      `${nothingToDoSeconds.toFixed(2)} s`,
+      nothingToDoSeconds <= 0.3,
+      nothingToDoSeconds,
+    ),
+    goal(
+      'worker: at most 150 MB resident',
+      `${residentMb.median} MB at its peak`,
+      residentMb.median <= 150,
+      residentMb.median,
+    ),
   ]);
 }
 
@@ -73,9 +106,14 @@ function rowOf(results: Results, side: Side, which: Which): readonly string[] {
     which,
     spreadText(client, 2),
     Number.isFinite(ratio) ? `1/${ratio.toFixed(2)}` : '-',
-    side.compilesAtHome || side.name === 'make only' || results.plain.length === 0 ? '-' : spreadText(beyondCompiler(results, side.name, which), 1),
+    side.compilesAtHome || side.name === 'make only' || results.plain.length === 0
+      ? '-'
+      : spreadText(beyondCompiler(results, side.name, which), 1),
     `${sent.median.toFixed(1)} + ${received.median.toFixed(1)}`,
-    spreadText(per((figure) => figure.wallMs / 1000), 1),
+    spreadText(
+      per((figure) => figure.wallMs / 1000),
+      1,
+    ),
   ];
 }
 
@@ -88,19 +126,29 @@ function facts({ sides }: Results, name: string, fact: string): readonly number[
 }
 
 function fewerThanBase(results: Results, which: Which): number {
-  const client = (name: string): number => spreadOf(figures(results, name, which).map((figure) => figure.clientCpuMs / figure.files)).median;
+  const client = (name: string): number =>
+    spreadOf(figures(results, name, which).map((figure) => figure.clientCpuMs / figure.files)).median;
   return client(base) / client('shoal');
 }
 
 /** Round by round, against the plain compiles of the same round: the machine's speed drifts over an hour. */
 function beyondCompiler(results: Results, name: string, which: Which): Spread {
   const rounds = figures(results, name, which);
-  return spreadOf(rounds.map((figure, at) => figure.workerCpuMs / figure.files - (results.plain[at]?.cpuMsPerFile ?? Number.NaN)));
+  return spreadOf(
+    rounds.map((figure, at) => figure.workerCpuMs / figure.files - (results.plain[at]?.cpuMsPerFile ?? Number.NaN)),
+  );
 }
 
 const wireKbPerFile = (figure: Figures): number => (figure.sentBytes + figure.receivedBytes) / figure.files / 1000;
 
 function aligned(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }

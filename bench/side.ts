@@ -40,7 +40,11 @@ export type Running = {
   readonly daemons: readonly Daemon[];
 };
 
-export function makeTask(build: Build, compiler: Readonly<Record<string, string>>, env: Readonly<Record<string, string>>): Task {
+export function makeTask(
+  build: Build,
+  compiler: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string>>,
+): Task {
   const overrides = Object.entries(compiler).map(([name, value]) => `${name}=${value}`);
   return { argv: ['make', `-j${build.jobs}`, '--silent', ...overrides], cwd: build.tree, env, log: build.log };
 }

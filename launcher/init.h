@@ -4,9 +4,9 @@
  * job's root is a tmpfs overlay over the input tree and the toolchain, and when the leader ends the kernel takes
  * everything away. Nothing is carried from one job to the next, so nothing has to be cleaned.
  *
- *   worker ──pipe── init (outer namespaces) ──clone── leader (pid 1 of the job) ──fork── compiler
+ *   worker ──socket── keeper ──clone── init (outer namespaces) ──clone── leader (pid 1 of the job) ──vfork── compiler
  *
- * The frames on the pipes are described in src/worker/sandbox-codec.ts.
+ * Each ends with the one before it. The frames on the socket are described in src/worker/sandbox-codec.ts.
  */
 #ifndef SHOAL_INIT_H
 #define SHOAL_INIT_H
@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 enum { most_words = 65536 }; /* of argv, of the environment, of paths */
+enum { most_host_paths = 32 };
 
 struct text_list {
 	char **items; /* NULL-terminated */
@@ -46,25 +47,55 @@ struct job {
 	uint64_t wall_ms, cpu_seconds, memory_bytes, processes, output_bytes, disk_bytes;
 };
 
+/* A path of the box that plain actions may see, as it was when the slot began. */
+struct host_path {
+	const char *path; /* relative to / */
+	char *link;       /* a symbolic link's target, or NULL */
+	bool is_directory;
+	int tree; /* a detached copy of it, which is attached at /h/<index>; -1: there is none */
+};
+
+struct slot {
+	const char *state;
+	int state_tree;
+	struct host_path hosts[most_host_paths];
+	int host_count;
+};
+
 /* init_frames.c */
 bool read_exactly(int fd, void *bytes, size_t size);
 bool parse_job(unsigned char *bytes, size_t size, struct job *job);
-void reply(char tag, const void *head, size_t head_size, const void *body, size_t body_size);
+/* Begins a frame whose `size` bytes the next calls bring. */
+void begin_reply(char tag, size_t size);
+void add_to_reply(const void *bytes, size_t size);
+void add_file_to_reply(int fd, size_t size);
+void flush_replies(void);
+void reply(char tag, const void *bytes, size_t size);
 void reply_trouble(const char *what);
-/* Says which step failed and ends this process. */
-_Noreturn void fail(const char *step);
+/* Says which step failed, and with what, and ends this process. */
+_Noreturn void fail(const char *step, const char *subject);
 
-/* init_root.c: the leader's mounts */
-void enter_job_root(const struct job *job);
-bool make_directories(const char *path, bool and_last);
+/* init_box.c: the slot's own root */
+void open_trees(struct slot *slot);
+void enter_box(const struct slot *slot);
 
-/* init_run.c: the compiler under the leader */
-void run_job(const struct job *job, int pty_master, int pty_slave);
+/* init_root.c: the job's root */
+void enter_job_root(const struct job *job, const struct slot *slot);
+
+/* init_run.c: the leader, around the compiler */
+_Noreturn void lead(const struct job *job, const struct slot *slot, int abort_fd);
+
+/* init_program.c: the compiler, until it is one */
+struct streams {
+	int in, out, err;
+};
+int start_program(const struct job *job, struct streams streams);
 
 /* init_outputs.c */
 void reply_outputs(const struct job *job);
 
 /* init_seccomp.c */
+void compile_filter(void);
 bool install_filter(void);
 
 #endif

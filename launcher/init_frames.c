@@ -1,10 +1,10 @@
 /* Frames in and out. A job's frame is parsed in place: every text in it comes with its NUL. */
 #include "init.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 bool read_exactly(int fd, void *bytes, size_t size)
@@ -22,19 +22,50 @@ bool read_exactly(int fd, void *bytes, size_t size)
 	return true;
 }
 
-static void write_exactly(const struct iovec *parts, int count)
+/* Answers gather here, so that an ordinary job's is one write, and one read of the worker's. */
+static unsigned char gathered[256 << 10];
+static size_t gathered_bytes;
+
+void flush_replies(void)
 {
-	for (int i = 0; i < count; i++) {
-		const char *at = parts[i].iov_base;
-		for (size_t left = parts[i].iov_len; left > 0;) {
-			ssize_t written = write(1, at, left);
-			if (written < 0 && errno == EINTR)
-				continue;
-			if (written <= 0)
-				_exit(3); /* the worker is gone */
+	for (size_t at = 0; at < gathered_bytes;) {
+		ssize_t written = write(1, gathered + at, gathered_bytes - at);
+		if (written < 0 && errno != EINTR)
+			_exit(3); /* the worker is gone */
+		if (written > 0)
 			at += written;
-			left -= written;
-		}
+	}
+	gathered_bytes = 0;
+}
+
+void add_to_reply(const void *bytes, size_t size)
+{
+	const unsigned char *at = bytes;
+	while (size > 0) {
+		if (gathered_bytes == sizeof gathered)
+			flush_replies();
+		size_t room = sizeof gathered - gathered_bytes, part = size < room ? size : room;
+		memcpy(gathered + gathered_bytes, at, part);
+		gathered_bytes += part;
+		at += part;
+		size -= part;
+	}
+}
+
+/* Nothing of the job runs any more, so a file that ends before its size cannot be. If it is, the slot ends with it. */
+void add_file_to_reply(int fd, size_t size)
+{
+	while (size > 0) {
+		if (gathered_bytes == sizeof gathered)
+			flush_replies();
+		size_t room = sizeof gathered - gathered_bytes;
+		ssize_t got = read(fd, gathered + gathered_bytes, size < room ? size : room);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			_exit(5);
+		gathered_bytes += got;
+		size -= got;
 	}
 }
 
@@ -54,26 +85,31 @@ static uint64_t get64(const unsigned char *at)
 	return get32(at) | (uint64_t)get32(at + 4) << 32;
 }
 
-/* One frame: tag, length, a head of fixed layout, a body. */
-void reply(char tag, const void *head, size_t head_size, const void *body, size_t body_size)
+void begin_reply(char tag, size_t size)
 {
 	unsigned char start[5] = {tag};
-	put32(start + 1, head_size + body_size);
-	struct iovec parts[] = {{start, 5}, {(void *)head, head_size}, {(void *)body, body_size}};
-	write_exactly(parts, 3);
+	put32(start + 1, size);
+	add_to_reply(start, sizeof start);
+}
+
+void reply(char tag, const void *bytes, size_t size)
+{
+	begin_reply(tag, size);
+	add_to_reply(bytes, size);
 }
 
 void reply_trouble(const char *what)
 {
-	reply('T', NULL, 0, what, strlen(what));
+	reply('T', what, strlen(what));
 }
 
-void fail(const char *step)
+void fail(const char *step, const char *subject)
 {
-	char text[256];
-	int size = snprintf(text, sizeof text, "%s: %s", step, strerror(errno));
-	reply('F', NULL, 0, text, size < (int)sizeof text ? size : (int)sizeof text - 1);
-	_exit(2);
+	char text[512];
+	int size = snprintf(text, sizeof text, "%s%s%s: %s", step, subject ? " " : "", subject ? subject : "", strerror(errno));
+	reply('F', text, size < (int)sizeof text ? size : (int)sizeof text - 1);
+	flush_replies();
+	_exit(0);
 }
 
 static bool grow(void **items, size_t *room, size_t count, size_t item_size)
@@ -98,10 +134,10 @@ static bool push(struct text_list *list, char *text)
 	return true;
 }
 
-/* Root-relative and without tricks; the worker has checked the same, but this is where it counts. */
+/* Root-relative and without tricks; the worker has checked the same, but this is where it counts. Empty: the root. */
 static bool is_safe_path(const char *path)
 {
-	if (path[0] == '/')
+	if (path[0] == '/' || strlen(path) >= PATH_MAX)
 		return false;
 	for (const char *at = path;; at++) {
 		size_t length = strcspn(at, "/");
@@ -149,7 +185,8 @@ static bool take_addition(struct job *job, unsigned char *value, size_t size)
 static bool take_link(struct job *job, unsigned char *value, size_t size)
 {
 	size_t length = text_length(value, size);
-	if (length < 2 || length == size || !is_safe_path((char *)value) ||
+	if (length < 2 || length == size || text_length(value + length, size - length) != size - length ||
+	    !is_safe_path((char *)value) ||
 	    !grow((void **)&job->links, &job->link_room, job->link_count, sizeof *job->links))
 		return false;
 	job->links[job->link_count++] = (struct link){.path = (char *)value, .target = (char *)value + length};
@@ -207,12 +244,13 @@ bool parse_job(unsigned char *bytes, size_t size, struct job *job)
 		at += 5;
 		if (length > size - at)
 			return false;
-		bool is_text = tag != 'A' && tag != 'K' && tag != 'l' && tag != 't';
-		if (is_text && (length == 0 || bytes[at + length - 1] != '\0'))
+		/* A text is all before its only NUL. */
+		bool is_text = tag != 'A' && tag != 'S' && tag != 'K' && tag != 'l' && tag != 't';
+		if (is_text && (length == 0 || text_length(bytes + at, length) != length))
 			return false;
 		if (!take_record(job, tag, bytes + at, length))
 			return false;
 		at += length;
 	}
-	return job->argv.count > 0 && job->cwd && job->wall_ms > 0;
+	return job->argv.count > 0 && job->cwd && job->wall_ms > 0 && (!job->within || (job->mount_at && *job->mount_at));
 }

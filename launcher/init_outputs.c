@@ -1,42 +1,38 @@
-/* What the job left. Read by the leader, in the job's own root, when no other process of the job is left: a link can only
- * lead to the job's own files, and none is followed; what is no regular file is not opened for reading. */
+/* What the job left. Read by the leader, in the job's own root, when no other process of the job is left. A path is
+ * followed through plain directories only; what is no regular file is not read, and a size is known before it is. */
 #include "init.h"
+#include "init_kernel.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { deepest_output = 64, most_output_entries = 100000 };
+enum { plain_file, executable_file, symbolic_link, directory };
 
 struct budget {
 	uint64_t bytes, entries;
 };
 
-static int open_beneath(int root, const char *path, int flags)
+static int open_beneath(int place, const char *name, int flags)
 {
-	struct open_how how = {
-		/* O_PATH opens nothing, and openat2 takes no other mode beside it. */
-		.flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	struct kernel_open_how how = {
+		.flags = flags | O_CLOEXEC,
+		.resolve = resolve_beneath | resolve_no_symlinks | resolve_no_magiclinks,
 	};
-	return syscall(SYS_openat2, root, path, &how, sizeof how);
+	return syscall(nr_openat2, place, name, &how, sizeof how);
 }
 
-/* u8 kind (0 file, 1 executable file, 2 symbolic link, 3 directory), path and NUL, then content or target */
-static void reply_entry(unsigned char kind, const char *path, const void *content, size_t size)
+/* u8 kind, path and NUL, then content or target */
+static void begin_entry(unsigned char kind, const char *path, size_t size)
 {
-	static unsigned char head[PATH_MAX + 2];
 	size_t length = strlen(path) + 1;
-	head[0] = kind;
-	memcpy(head + 1, path, length);
-	reply('O', head, length + 1, content, size);
+	begin_reply('O', 1 + length + size);
+	add_to_reply(&kind, 1);
+	add_to_reply(path, length);
 }
 
 static void reply_file(int fd, const struct stat *found, const char *path, struct budget *budget)
@@ -47,64 +43,66 @@ static void reply_file(int fd, const struct stat *found, const char *path, struc
 		return;
 	}
 	budget->bytes -= size;
-	unsigned char *content = malloc(size + 1);
-	if (!content) {
-		reply_trouble("output-limit");
-		return;
-	}
-	uint64_t done = 0;
-	for (ssize_t got; done < size && (got = read(fd, content + done, size - done)) > 0;)
-		done += got;
-	reply_entry(found->st_mode & 0111 ? 1 : 0, path, content, done);
-	free(content);
+	begin_entry(found->st_mode & 0111 ? executable_file : plain_file, path, size);
+	add_file_to_reply(fd, size);
 }
 
-static void reply_path(int root, const char *path, struct budget *budget, int depth);
-
-static void reply_directory(int fd, const char *path, struct budget *budget, int depth)
+/* A link as the last component is itself an output. */
+static void reply_link(int place, const char *name, const char *path)
 {
-	char below[PATH_MAX];
-	reply_entry(3, path, NULL, 0);
-	DIR *directory = fdopendir(dup(fd));
-	for (struct dirent *entry; directory && (entry = readdir(directory));) {
+	char target[PATH_MAX];
+	int link = open_beneath(place, name, O_PATH | O_NOFOLLOW);
+	ssize_t length = link < 0 ? -1 : readlinkat(link, "", target, sizeof target);
+	if (length > 0) {
+		begin_entry(symbolic_link, path, length);
+		add_to_reply(target, length);
+	}
+	if (link >= 0)
+		close(link);
+}
+
+static void reply_entry(int place, const char *name, char path[static PATH_MAX], struct budget *budget, int depth);
+
+/* Closes the descriptor. */
+static void reply_directory(int fd, char path[static PATH_MAX], struct budget *budget, int depth)
+{
+	size_t length = strlen(path), separator = length > 0;
+	begin_entry(directory, path, 0);
+	DIR *entries = fdopendir(fd);
+	for (struct dirent *entry; entries && (entry = readdir(entries));) {
+		size_t name_length = strlen(entry->d_name);
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (snprintf(below, sizeof below, "%s%s%s", path, path[0] ? "/" : "", entry->d_name) < (int)sizeof below)
-			reply_path(AT_FDCWD, below, budget, depth + 1);
+		if (length + separator + name_length >= PATH_MAX)
+			continue;
+		memcpy(path + length, "/", separator);
+		memcpy(path + length + separator, entry->d_name, name_length + 1);
+		reply_entry(fd, entry->d_name, path, budget, depth + 1);
+		path[length] = '\0';
 	}
-	if (directory)
-		closedir(directory);
+	if (entries)
+		closedir(entries);
 }
 
-static void reply_path(int root, const char *path, struct budget *budget, int depth)
+/* `name` in the directory `place`; `path` is what the answer calls it. What is absent or strange is left out. */
+static void reply_entry(int place, const char *name, char path[static PATH_MAX], struct budget *budget, int depth)
 {
 	struct stat found;
-	char target[PATH_MAX];
 	if (budget->entries == 0 || depth > deepest_output) {
 		reply_trouble("output-limit");
 		return;
 	}
 	budget->entries--;
-	int place = open_beneath(root, path[0] ? path : ".", O_PATH | O_NOFOLLOW);
-	/* A link as the last component is itself an output; openat2 refuses to open it. */
-	if (place < 0 && errno == ELOOP) {
-		ssize_t length = readlink(path, target, sizeof target);
-		if (length > 0)
-			reply_entry(2, path, target, length);
+	int fd = open_beneath(place, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == ELOOP)
+		reply_link(place, name, path);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &found) == 0 && S_ISDIR(found.st_mode)) {
+		reply_directory(fd, path, budget, depth);
 		return;
 	}
-	if (place < 0 || fstat(place, &found) != 0)
-		return;
-	close(place);
-	bool is_directory = S_ISDIR(found.st_mode);
-	if (!is_directory && !S_ISREG(found.st_mode))
-		return;
-	int fd = open_beneath(root, path[0] ? path : ".", is_directory ? O_RDONLY | O_DIRECTORY : O_RDONLY);
-	if (fd < 0 || fstat(fd, &found) != 0)
-		return;
-	if (is_directory)
-		reply_directory(fd, path, budget, depth);
-	else
+	if (S_ISREG(found.st_mode))
 		reply_file(fd, &found, path, budget);
 	close(fd);
 }
@@ -113,7 +111,11 @@ void reply_outputs(const struct job *job)
 {
 	struct budget budget = {.bytes = job->output_bytes, .entries = most_output_entries};
 	if (chdir("/") != 0 || (job->within && chdir(job->mount_at) != 0))
-		fail("the input root");
-	for (size_t i = 0; i < job->outputs.count; i++)
-		reply_path(AT_FDCWD, job->outputs.items[i], &budget, 0);
+		fail("entering", "the input root");
+	int root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < job->outputs.count; i++) {
+		char path[PATH_MAX];
+		strcpy(path, job->outputs.items[i]);
+		reply_entry(root, path[0] ? path : ".", path, &budget, 0);
+	}
 }

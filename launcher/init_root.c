@@ -1,64 +1,94 @@
 /* The root of one job: a tmpfs that holds what is the job's own, under an overlay over the layers that jobs share. Runs
- * in the leader, whose mount namespace is fresh; when the leader ends, all of it vanishes. */
+ * in the leader, whose mount namespace is fresh; when the leader ends, all of it vanishes.
+ *
+ * What the job adds is written before the overlay is mounted, and so are the directories in which it writes: one that
+ * exists only below belongs to the worker, who may have another uid, and the owner of the upper one counts.
+ * Of devices there are null, and urandom, from which gcc makes the names of anonymous things. */
 #include "init.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Places in the slot's root, which init.c lays out: /s the worker's state, /h the box (slots for plain actions only),
- * /null the device, /j where each leader mounts its tmpfs. */
+enum { most_inodes = 200000, option_bytes = 4096 /* mount(2) takes one page */ };
 
-bool make_directories(const char *path, bool and_last)
+static void mount_at(const char *source, const char *place, const char *type, unsigned long flags, const char *options)
+{
+	if (mount(source, place, type, flags, options) != 0)
+		fail("mounting", type ? type : place);
+}
+
+/* What the layers have at a path: its mode, or 0. */
+static mode_t mode_below(const struct job *job, const char *path)
+{
+	for (size_t i = 0; i < job->lower.count; i++) {
+		char place[2 * PATH_MAX];
+		struct stat found;
+		snprintf(place, sizeof place, "/s/%s/%s", job->lower.items[i], path);
+		if (lstat(place, &found) == 0)
+			return found.st_mode;
+	}
+	return 0;
+}
+
+/* `over`: the job above whose layers it is made, if any. There, a directory would hide a link or a file of the same name,
+ * and the job see another tree than its own: that is refused. */
+static bool make_directory(const struct job *over, const char *path)
+{
+	if (mkdir(path, 0755) != 0)
+		return errno == EEXIST;
+	mode_t below = over ? mode_below(over, path) : 0;
+	if (below == 0 || S_ISDIR(below))
+		return true;
+	rmdir(path);
+	errno = ENOTDIR;
+	return false;
+}
+
+/* The directories above a relative path and, if wanted, the path itself. */
+static bool make_directories(const struct job *over, const char *path, bool and_last)
 {
 	char prefix[PATH_MAX];
-	size_t length = strlen(path);
-	if (length >= sizeof prefix)
-		return (errno = ENAMETOOLONG, false);
-	memcpy(prefix, path, length + 1);
-	/* Mostly the parents are there already: try the whole first. */
-	for (size_t at = 1; at <= length; at++) {
-		if (prefix[at] != '/' && prefix[at] != '\0')
-			continue;
-		if (prefix[at] == '\0' && !and_last)
-			break;
-		char kept = prefix[at];
-		prefix[at] = '\0';
-		if (mkdir(prefix, 0755) != 0 && errno != EEXIST)
+	strcpy(prefix, path);
+	for (char *end = prefix; *end; end++) {
+		end += strcspn(end, "/");
+		bool is_last = *end == '\0';
+		if (is_last && !and_last)
+			return true;
+		*end = '\0';
+		if (!make_directory(over, prefix))
 			return false;
-		prefix[at] = kept;
+		if (is_last)
+			return true;
+		*end = '/';
 	}
 	return true;
 }
 
-static void upper_path(char path[static PATH_MAX], const char *base, const char *relative)
+static int create_file(const struct job *over, const char *path, mode_t mode)
 {
-	if (snprintf(path, PATH_MAX, "%s/%s", base, relative) >= PATH_MAX) {
-		errno = ENAMETOOLONG;
-		fail("a path of the job");
-	}
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = open(path, flags, mode);
+	/* Mostly the parents are there already. */
+	if (fd < 0 && errno == ENOENT && make_directories(over, path, false))
+		fd = open(path, flags, mode);
+	if (fd < 0)
+		fail("creating", path);
+	return fd;
 }
 
-static void write_addition(const char *base, const struct addition *addition)
+static void write_addition(const struct job *job, const struct addition *addition)
 {
-	char path[PATH_MAX];
-	upper_path(path, base, addition->path);
-	if (!make_directories(path, false))
-		fail("parents of an input");
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, addition->executable ? 0755 : 0644);
-	if (fd < 0)
-		fail("an input");
+	int fd = create_file(job, addition->path, addition->executable ? 0755 : 0644);
 	for (size_t done = 0; done < addition->size;) {
 		ssize_t written = write(fd, addition->content + done, addition->size - done);
 		if (written <= 0)
-			fail("writing an input");
+			fail("writing", addition->path);
 		done += written;
 	}
 	if (addition->has_mtime) {
@@ -67,159 +97,149 @@ static void write_addition(const char *base, const struct addition *addition)
 			ns += 1000000000;
 		struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {(addition->mtime_ns - ns) / 1000000000, ns}};
 		if (futimens(fd, times) != 0)
-			fail("an input's time");
+			fail("dating", addition->path);
 	}
 	close(fd);
 }
 
-/* What the job adds to, or takes from, the layers below. */
-static void write_difference(const struct job *job, const char *base)
+/* What the job adds to, or takes from, the layers. Links last, so that nothing is written through one. */
+static void write_difference(const struct job *job)
 {
-	char path[PATH_MAX];
-	for (size_t i = 0; i < job->directories.count; i++) {
-		upper_path(path, base, job->directories.items[i]);
-		if (!make_directories(path, true))
-			fail("a directory");
-	}
+	for (size_t i = 0; i < job->directories.count; i++)
+		if (!make_directories(job, job->directories.items[i], true))
+			fail("creating", job->directories.items[i]);
 	for (size_t i = 0; i < job->addition_count; i++)
-		write_addition(base, &job->additions[i]);
-	for (size_t i = 0; i < job->link_count; i++) {
-		upper_path(path, base, job->links[i].path);
-		if (!make_directories(path, false) || symlink(job->links[i].target, path) != 0)
-			fail("a symbolic link");
-	}
+		write_addition(job, &job->additions[i]);
 	for (size_t i = 0; i < job->deletions.count; i++) {
-		upper_path(path, base, job->deletions.items[i]);
+		const char *path = job->deletions.items[i];
 		/* A character device 0:0 is overlayfs' mark of absence; making one needs no privilege since Linux 5.8. */
-		if (!make_directories(path, false) || mknod(path, S_IFCHR, makedev(0, 0)) != 0)
-			fail("a deletion");
+		if (!make_directories(job, path, false) || mknod(path, S_IFCHR, 0) != 0)
+			fail("deleting", path);
 	}
 }
 
-static void mount_tmpfs(const struct job *job)
+static void write_links(const struct job *job)
 {
-	char options[96];
-	snprintf(options, sizeof options, "size=%llu,nr_inodes=200000,mode=755", (unsigned long long)job->disk_bytes);
-	if (mount("tmpfs", "/j", "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
-		fail("the job's tmpfs");
-	if (mkdir("/j/u", 0755) != 0 || mkdir("/j/w", 0755) != 0 || mkdir("/j/m", 0755) != 0)
-		fail("directories of the job's tmpfs");
-}
-
-/* An overlay of /j/u over the lower directories, on `target`. */
-static void mount_overlay(const struct job *job, const char *target)
-{
-	static char options[4096]; /* mount(2) takes one page */
-	size_t used = snprintf(options, sizeof options, "upperdir=/j/u,workdir=/j/w,userxattr,lowerdir=");
-	for (size_t i = 0; i < job->lower.count; i++) {
-		used += snprintf(options + used, sizeof options - used, "%s/s/%s", i ? ":" : "", job->lower.items[i]);
-		if (used >= sizeof options) {
-			errno = E2BIG;
-			fail("too many layers");
-		}
+	for (size_t i = 0; i < job->link_count; i++) {
+		const struct link *link = &job->links[i];
+		if (!make_directories(job, link->path, false) || symlink(link->target, link->path) != 0)
+			fail("linking", link->path);
 	}
-	if (job->lower.count == 0) {
-		if (mount("/j/u", target, NULL, MS_BIND, NULL) != 0)
-			fail("the job's root");
-	} else if (mount("overlay", target, "overlay", MS_NOSUID | MS_NODEV, options) != 0)
-		fail("overlay");
 }
 
-static void bind_null(const char *root)
+/* TMPDIR names a place that the client has; here it is one of the job's own, where nothing else is in the way. */
+static void make_temporary(const struct job *job, const struct job *over)
 {
-	char path[PATH_MAX];
-	upper_path(path, root, "dev/null");
-	if (mount("/null", path, NULL, MS_BIND, NULL) != 0)
-		fail("/dev/null");
-}
-
-static void make_device_places(const char *base)
-{
-	char path[PATH_MAX];
-	static const char *const directories[] = {"dev", "proc", "tmp"};
-	for (size_t i = 0; i < 3; i++) {
-		upper_path(path, base, directories[i]);
-		if (mkdir(path, 0755) != 0 && errno != EEXIST)
-			fail("a directory of the root");
-	}
-	if (chmod(path, 01777) != 0)
-		fail("/tmp");
-	upper_path(path, base, "dev/null");
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0)
-		fail("the place of /dev/null");
-	close(fd);
-}
-
-/* TMPDIR names a place that the client has; here it is one of the job's own. */
-static void make_tmpdir(const struct job *job, const char *base)
-{
+	make_directories(over, "tmp", true);
+	chmod("tmp", 01777);
 	for (size_t i = 0; i < job->env.count; i++) {
 		const char *value = job->env.items[i];
-		char path[PATH_MAX];
-		if (strncmp(value, "TMPDIR=/", 8) != 0 || strstr(value, "/.."))
-			continue;
-		upper_path(path, base, value + 8);
-		make_directories(path, true);
+		if (strncmp(value, "TMPDIR=/", 8) == 0 && strlen(value) < PATH_MAX && !strstr(value, "/.."))
+			make_directories(over, value + 8, true);
 	}
 }
 
-/* The box's own directories, read-only, for plain actions: they expect the tools of the worker. */
-static void bind_host(const struct job *job)
+/* What every root has, in the current directory. */
+static void write_base(const struct job *job, const struct job *over)
 {
-	char from[PATH_MAX], to[PATH_MAX], target[PATH_MAX];
+	make_temporary(job, over);
+	close(create_file(over, "dev/null", 0644));
+	close(create_file(over, "dev/urandom", 0644));
+	if (!make_directories(over, "proc", true))
+		fail("creating", "proc");
+}
+
+/* An overlay of /j/u over the layers. Their paths are relative to /s, which leaves room for more of them in a page. */
+static void mount_overlay(const struct job *job, const char *place)
+{
+	char options[option_bytes];
+	size_t used = snprintf(options, sizeof options, "userxattr,upperdir=/j/u,workdir=/j/w,lowerdir=");
+	for (size_t i = 0; i < job->lower.count; i++) {
+		const char *path = job->lower.items[i];
+		/* The option string gives a meaning to some characters. */
+		errno = strpbrk(path, ",:\\") ? EINVAL : E2BIG;
+		if (errno == EINVAL || used + strlen(path) + sizeof ":./" > sizeof options)
+			fail("stacking", path);
+		used += snprintf(options + used, sizeof options - used, "%s./%s", i ? ":" : "", path);
+	}
+	if (chdir("/s") != 0)
+		fail("entering", "the state directory");
+	if (job->lower.count == 0)
+		mount_at("/j/u", place, NULL, MS_BIND, NULL);
+	else
+		mount_at("overlay", place, "overlay", MS_NOSUID | MS_NODEV, options);
+}
+
+static void show_host_path(const struct host_path *host, int index)
+{
+	if (!host->link && host->tree < 0)
+		return; /* the box does not have it */
+	if (!make_directories(NULL, host->path, host->is_directory))
+		fail("creating", host->path);
+	if (host->link) {
+		if (symlink(host->link, host->path) != 0)
+			fail("linking", host->path);
+		return;
+	}
+	char source[16];
+	snprintf(source, sizeof source, "/h/%d", index);
+	if (!host->is_directory)
+		close(create_file(NULL, host->path, 0644));
+	mount_at(source, host->path, NULL, MS_BIND | MS_REC, NULL);
+}
+
+/* The box's own paths, read-only, for plain actions: they expect the tools of the worker. */
+static void show_host(const struct job *job, const struct slot *slot)
+{
 	for (size_t i = 0; i < job->host.count; i++) {
-		struct stat found;
-		upper_path(from, "/h", job->host.items[i]);
-		upper_path(to, "/j/r", job->host.items[i]);
-		if (lstat(from, &found) != 0 || !make_directories(to, false))
-			continue;
-		if (S_ISLNK(found.st_mode)) {
-			ssize_t length = readlink(from, target, sizeof target - 1);
-			target[length > 0 ? length : 0] = '\0';
-			if (symlink(target, to) != 0)
-				fail("a link of the box");
-			continue;
+		const char *wanted = job->host.items[i];
+		int index = 0;
+		while (index < slot->host_count && strcmp(slot->hosts[index].path, wanted) != 0)
+			index++;
+		if (index == slot->host_count) {
+			errno = EACCES;
+			fail("showing", wanted);
 		}
-		int made = S_ISDIR(found.st_mode) ? mkdir(to, 0755) : close(open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
-		if (made != 0 || mount(from, to, NULL, MS_BIND | MS_REC, NULL) != 0)
-			fail("a directory of the box");
+		show_host_path(&slot->hosts[index], index);
 	}
 }
 
-static void enter(const char *root)
+/* A directory of the tmpfs as root, with the input root somewhere in it. */
+static void build_around(const struct job *job, const struct slot *slot)
 {
-	if (chdir(root) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
-		fail("entering the root");
+	char place[PATH_MAX + 16];
+	mount_at("/j/m", "/j/m", NULL, MS_BIND, NULL);
+	if (chdir("/j/m") != 0)
+		fail("entering", "the root");
+	write_base(job, NULL);
+	show_host(job, slot);
+	if (!make_directories(NULL, job->mount_at, true))
+		fail("creating", job->mount_at);
+	snprintf(place, sizeof place, "/j/m/%s", job->mount_at);
+	mount_overlay(job, place);
 }
 
-void enter_job_root(const struct job *job)
+void enter_job_root(const struct job *job, const struct slot *slot)
 {
-	char path[PATH_MAX];
-	mount_tmpfs(job);
-	write_difference(job, "/j/u");
-	const char *root = "/j/m";
-	if (job->within) {
-		root = "/j/r";
-		if (mkdir(root, 0755) != 0)
-			fail("the root");
-		make_device_places(root);
-		make_tmpdir(job, root);
-		bind_host(job);
-		upper_path(path, root, job->mount_at);
-		if (!make_directories(path, true))
-			fail("the place of the input root");
-		mount_overlay(job, path);
-		if (mount(root, root, NULL, MS_BIND | MS_REC, NULL) != 0)
-			fail("the root's mount");
-	} else {
-		make_device_places("/j/u");
-		make_tmpdir(job, "/j/u");
-		mount_overlay(job, root);
-	}
-	bind_null(root);
-	upper_path(path, root, "proc");
-	if (mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
-		fail("/proc");
-	enter(root);
+	char options[96];
+	snprintf(options, sizeof options, "size=%llu,nr_inodes=%d,mode=755", (unsigned long long)job->disk_bytes, most_inodes);
+	mount_at("tmpfs", "/j", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOATIME, options);
+	if (mkdir("/j/u", 0755) != 0 || mkdir("/j/w", 0755) != 0 || mkdir("/j/m", 0755) != 0 || chdir("/j/u") != 0)
+		fail("creating", "the root");
+	write_difference(job);
+	if (!job->within)
+		write_base(job, job);
+	write_links(job);
+	if (job->within)
+		build_around(job, slot);
+	else
+		mount_overlay(job, "/j/m");
+	if (chdir("/j/m") != 0)
+		fail("entering", "the root");
+	mount_at("/null", "dev/null", NULL, MS_BIND, NULL);
+	mount_at("/urandom", "dev/urandom", NULL, MS_BIND, NULL);
+	/* Compilers look themselves up in /proc/self; other tools want more of it. */
+	mount_at("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, job->within ? NULL : "subset=pid");
+	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
+		fail("pivot_root", NULL);
 }

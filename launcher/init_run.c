@@ -1,163 +1,230 @@
-/* The compiler under the leader: started without any right, watched until it ends or its time is up, and with it
- * whatever it started. */
+/* Pid 1 of a job. The job has ended when its first process, the compiler, has: whatever it left running is killed then,
+ * and only then the pipes are read to their end and the outputs are opened. A leader that waited for the pipes' end
+ * instead would wait for every background process that holds one. */
 #include "init.h"
+#include "init_kernel.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
-struct stream {
+enum { on_stdin = 1, on_stdout = 2, on_stderr = 4 };
+enum { open_peer = 0x5441 /* TIOCGPTPEER */, least_room = 16 << 10, longest_wait_ms = 60000 };
+
+/* One stream of the job as it is seen from here: a pipe or a terminal, and what came out of it. */
+struct source {
 	int fd;
 	unsigned char *bytes;
 	size_t used, room;
-	bool over;
+};
+
+struct run {
+	const struct job *job;
+	struct streams streams;
+	struct source sources[2]; /* stdout, stderr; fd -1: at its end, or another's terminal */
+	int abort_fd, program_fd;
+	pid_t program;
+	uint64_t taken_bytes;
+	bool is_late, is_over;
+	int status;
+	struct rusage usage;
 };
 
 static uint64_t now_us(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
 }
 
-static void limit(int resource, uint64_t soft, uint64_t hard)
+/* Opened before the root is left: the slot's devpts is not part of a job's. Output processing is off, so that the bytes
+ * are those that the job wrote. */
+static int open_terminal(const struct job *job, int *peer)
 {
-	struct rlimit wanted, current;
-	if (getrlimit(resource, &current) != 0)
-		return;
-	wanted.rlim_max = hard > current.rlim_max ? current.rlim_max : hard;
-	wanted.rlim_cur = soft > wanted.rlim_max ? wanted.rlim_max : soft;
-	setrlimit(resource, &wanted);
+	struct winsize size = {.ws_col = job->columns, .ws_row = job->rows};
+	struct termios modes;
+	int unlock = 0, terminal = open("/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (terminal < 0 || ioctl(terminal, TIOCSPTLCK, &unlock) != 0)
+		fail("a pseudo-terminal", NULL);
+	*peer = ioctl(terminal, open_peer, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (*peer < 0 || tcgetattr(*peer, &modes) != 0)
+		fail("a pseudo-terminal's other end", NULL);
+	modes.c_oflag &= ~OPOST;
+	modes.c_lflag &= ~ECHO;
+	if (tcsetattr(*peer, TCSANOW, &modes) != 0 || ioctl(terminal, TIOCSWINSZ, &size) != 0)
+		fail("a pseudo-terminal's size", NULL);
+	return terminal;
 }
 
-static void set_limits(const struct job *job)
+static void open_pipe(struct source *source, int *job_end)
 {
-	limit(RLIMIT_CORE, 0, 0);
-	limit(RLIMIT_CPU, job->cpu_seconds, job->cpu_seconds);
-	limit(RLIMIT_FSIZE, job->disk_bytes, job->disk_bytes);
-	limit(RLIMIT_NPROC, job->processes, job->processes);
-	/* gcc raises its own soft limit as far as the hard one lets it: both as a user's shell has them. */
-	limit(RLIMIT_STACK, 8 << 20, RLIM_INFINITY);
-	if (job->memory_bytes > 0)
-		limit(RLIMIT_AS, job->memory_bytes, job->memory_bytes);
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
+		fail("a pipe", NULL);
+	source->fd = ends[0];
+	*job_end = ends[1];
 }
 
-static bool drop_rights(void)
+/* stdout and stderr on one terminal are one stream, so that its order is kept: it is given back as stderr. */
+static void open_streams(struct run *run)
 {
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2] = {{0}};
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	for (int capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
-		continue;
-	return syscall(SYS_capset, &header, none) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && install_filter();
+	struct source *out = &run->sources[0], *err = &run->sources[1];
+	unsigned bits = run->job->terminal_bits & (on_stdin | on_stdout | on_stderr);
+	int peer = -1, terminal = bits ? open_terminal(run->job, &peer) : -1;
+	run->streams = (struct streams){peer, peer, peer};
+	out->fd = bits & on_stderr ? -1 : terminal;
+	err->fd = terminal;
+	if (!(bits & on_stdin))
+		run->streams.in = open("/null", O_RDONLY | O_CLOEXEC);
+	if (!(bits & on_stdout))
+		open_pipe(out, &run->streams.out);
+	if (!(bits & on_stderr))
+		open_pipe(err, &run->streams.err);
 }
 
-static const char *path_variable(const struct job *job)
+static void close_job_ends(const struct run *run)
 {
-	for (size_t i = 0; i < job->env.count; i++)
-		if (strncmp(job->env.items[i], "PATH=", 5) == 0)
-			return job->env.items[i] + 5;
-	return "/usr/local/bin:/usr/bin:/bin";
+	close(run->streams.in);
+	close(run->streams.out);
+	close(run->streams.err);
 }
 
-static void execute(const struct job *job)
+static bool make_room(struct source *source)
 {
-	const char *program = job->program ? job->program : job->argv.items[0];
-	if (strchr(program, '/')) {
-		execve(program, job->argv.items, job->env.items);
-		return;
-	}
-	int reason = ENOENT;
-	for (const char *at = path_variable(job);; at++) {
-		char candidate[PATH_MAX];
-		size_t length = strcspn(at, ":");
-		snprintf(candidate, sizeof candidate, "%.*s%s%s", (int)length, at, length ? "/" : "./", program);
-		execve(candidate, job->argv.items, job->env.items);
-		if (errno != ENOENT && errno != ENOTDIR)
-			reason = errno;
-		at += length;
-		if (*at == '\0')
-			break;
-	}
-	errno = reason;
+	if (source->room - source->used >= least_room)
+		return true;
+	size_t room = source->room ? 2 * source->room : 2 * least_room;
+	unsigned char *grown = realloc(source->bytes, room);
+	if (!grown)
+		return false;
+	source->bytes = grown;
+	source->room = room;
+	return true;
 }
 
-/* Tells the leader which step failed, by the pipe that execve closes. */
-static _Noreturn void give_up(int report, const char *step)
+/* Everything that is there now, up to the bound of both streams together. */
+static void take(struct run *run, struct source *source)
 {
-	dprintf(report, "%s: %s", step, strerror(errno));
-	_exit(127);
-}
-
-static void become_compiler(const struct job *job, const int standard[3], int report)
-{
-	setsid();
-	for (int fd = 0; fd < 3; fd++)
-		if (dup2(standard[fd], fd) < 0)
-			give_up(report, "standard streams");
-	if (chdir(job->cwd) != 0)
-		give_up(report, "the working directory");
-	umask(022);
-	if (report != 3)
-		dup3(report, 3, O_CLOEXEC);
-	syscall(SYS_close_range, 4U, ~0U, 0U);
-	set_limits(job);
-	for (int number = 1; number < 32; number++)
-		signal(number, SIG_DFL);
-	if (!drop_rights())
-		give_up(3, "giving up rights");
-	execute(job);
-	give_up(3, "the command");
-}
-
-static void keep(struct stream *stream, const unsigned char *bytes, size_t size, uint64_t bound)
-{
-	if (stream->used + size > bound)
-		stream->over = true;
-	if (stream->over)
-		return;
-	if (stream->used + size > stream->room) {
-		size_t room = stream->room ? stream->room : 4096;
-		while (room < stream->used + size)
-			room *= 2;
-		unsigned char *grown = realloc(stream->bytes, room);
-		if (!grown) {
-			stream->over = true;
+	while (source->fd >= 0 && !run->is_over) {
+		if (!make_room(source)) {
+			run->is_over = true;
 			return;
 		}
-		stream->bytes = grown;
-		stream->room = room;
+		ssize_t got = read(source->fd, source->bytes + source->used, source->room - source->used);
+		if (got < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (got <= 0) {
+			/* Its end, which of a terminal is EIO: nobody has the other side open. */
+			close(source->fd);
+			source->fd = -1;
+			return;
+		}
+		uint64_t left = run->job->output_bytes - run->taken_bytes;
+		run->is_over = (uint64_t)got > left;
+		source->used += run->is_over ? left : (uint64_t)got;
+		run->taken_bytes += run->is_over ? left : (uint64_t)got;
 	}
-	memcpy(stream->bytes + stream->used, bytes, size);
-	stream->used += size;
 }
 
-/* Reads what is there; false at the end. A pseudo-terminal whose slave is closed gives EIO. */
-static bool drain(struct stream *stream, uint64_t bound)
+/* Until the program has ended, or is to be ended: by the deadline, by what it writes, by the worker. */
+static void watch(struct run *run, uint64_t deadline_us)
 {
-	static unsigned char chunk[65536];
-	for (;;) {
-		ssize_t got = read(stream->fd, chunk, sizeof chunk);
-		if (got > 0) {
-			keep(stream, chunk, got, bound);
-			continue;
+	struct pollfd polled[4] = {
+		{.fd = run->program_fd, .events = POLLIN},
+		{.fd = run->abort_fd, .events = POLLIN},
+		{.events = POLLIN},
+		{.events = POLLIN},
+	};
+	while (!run->is_over) {
+		uint64_t now = now_us();
+		if (now >= deadline_us) {
+			run->is_late = true;
+			return;
 		}
-		return got < 0 && (errno == EAGAIN || errno == EINTR);
+		for (int i = 0; i < 2; i++)
+			polled[2 + i].fd = run->sources[i].fd;
+		uint64_t wait_ms = (deadline_us - now) / 1000 + 1;
+		if (poll(polled, 4, wait_ms < longest_wait_ms ? (int)wait_ms : longest_wait_ms) <= 0)
+			continue;
+		if (polled[0].revents)
+			return;
+		if (polled[1].revents) {
+			errno = ECANCELED;
+			fail("the job", NULL);
+		}
+		for (int i = 0; i < 2; i++)
+			if (polled[2 + i].revents)
+				take(run, &run->sources[i]);
 	}
+}
+
+static void add_usage(struct rusage *sum, const struct rusage *more)
+{
+	sum->ru_utime.tv_sec += more->ru_utime.tv_sec;
+	sum->ru_utime.tv_usec += more->ru_utime.tv_usec;
+	sum->ru_stime.tv_sec += more->ru_stime.tv_sec;
+	sum->ru_stime.tv_usec += more->ru_stime.tv_usec;
+	if (sum->ru_maxrss < more->ru_maxrss)
+		sum->ru_maxrss = more->ru_maxrss;
+}
+
+static void end_everything(struct run *run)
+{
+	struct rusage usage;
+	int status;
+	kill(-1, SIGKILL);
+	for (;;) {
+		pid_t ended = wait4(-1, &status, 0, &usage);
+		if (ended < 0 && errno == EINTR)
+			continue;
+		if (ended < 0)
+			return;
+		add_usage(&run->usage, &usage);
+		if (ended == run->program)
+			run->status = status;
+	}
+}
+
+static uint64_t micros(struct timeval time)
+{
+	return time.tv_sec * 1000000ULL + time.tv_usec;
+}
+
+/* The limit is per process, so one that a child met is seen in the sum of times only; which is counted in ticks. */
+static bool is_out_of_time(const struct run *run)
+{
+	enum { ticks_us = 100000 };
+	uint64_t cpu_us = micros(run->usage.ru_utime) + micros(run->usage.ru_stime);
+	bool is_told = WIFSIGNALED(run->status) && WTERMSIG(run->status) == SIGXCPU;
+	bool is_used = run->job->cpu_seconds && cpu_us + ticks_us >= run->job->cpu_seconds * 1000000;
+	return run->is_late || is_told || is_used;
+}
+
+/* What makes a failure not the user's. */
+static void reply_troubles(const struct run *run)
+{
+	struct statfs disk;
+	bool is_late = is_out_of_time(run);
+	if (is_late)
+		reply_trouble("deadline");
+	if (run->is_over)
+		reply_trouble("output-limit");
+	/* The overlay answers for the tmpfs of its upper layer. */
+	if (statfs("/tmp", &disk) == 0 && disk.f_blocks > 0 && (disk.f_bavail == 0 || disk.f_ffree == 0))
+		reply_trouble("disk-full");
+	if (WIFSIGNALED(run->status) && !is_late && !run->is_over)
+		reply_trouble("signal");
 }
 
 static void put64(unsigned char *at, uint64_t value)
@@ -166,126 +233,39 @@ static void put64(unsigned char *at, uint64_t value)
 		at[i] = value >> (8 * i);
 }
 
-static uint64_t micros(struct timeval time)
+static void answer(struct run *run, uint64_t wall_us)
 {
-	return (uint64_t)time.tv_sec * 1000000 + time.tv_usec;
-}
-
-static void end_all(void)
-{
-	kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		continue;
-}
-
-static bool wait_for_end(const struct job *job, pid_t compiler, struct stream streams[2])
-{
-	int ended = syscall(SYS_pidfd_open, compiler, 0);
-	uint64_t deadline = now_us() + job->wall_ms * 1000;
-	struct pollfd polled[3] = {
-		{.fd = ended, .events = POLLIN},
-		{.fd = streams[0].fd, .events = POLLIN},
-		{.fd = streams[1].fd, .events = POLLIN},
-	};
-	bool in_time = true;
-	for (;;) {
-		uint64_t now = now_us();
-		if (now >= deadline || ended < 0) {
-			in_time = ended < 0;
-			break;
-		}
-		int ready = poll(polled, 3, (deadline - now) / 1000 + 1);
-		if (ready < 0 && errno != EINTR)
-			break;
-		for (int i = 1; ready > 0 && i < 3; i++)
-			if (polled[i].revents && !drain(&streams[i - 1], job->output_bytes))
-				polled[i].fd = -1;
-		/* Only the compiler's own end counts: a process that it left behind may hold the pipes for ever. */
-		if (ready > 0 && polled[0].revents)
-			break;
-	}
-	if (ended >= 0)
-		close(ended);
-	if (!in_time)
-		kill(compiler, SIGKILL);
-	return in_time;
-}
-
-static void make_pipe(int ends[2])
-{
-	if (pipe2(ends, O_CLOEXEC) != 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
-		fail("pipes");
-}
-
-static void report_trouble(const struct job *job, const struct stream streams[2], bool in_time, int status)
-{
-	struct statfs disk;
-	if (!in_time)
-		reply_trouble("deadline");
-	if (streams[0].over || streams[1].over)
-		reply_trouble("output-limit");
-	if (statfs("/", &disk) == 0 && disk.f_blocks > 0 && disk.f_bavail == 0)
-		reply_trouble("disk-full");
-	if (WIFSIGNALED(status) && in_time)
-		reply_trouble("signal");
-	(void)job;
-}
-
-void run_job(const struct job *job, int pty_master, int pty_slave)
-{
-	struct stream streams[2] = {{.fd = -1}, {.fd = -1}};
-	int standard[3] = {open("/dev/null", O_RDONLY | O_CLOEXEC), -1, -1}, pipes[3][2];
-	if (standard[0] < 0)
-		fail("/dev/null");
-	if (job->terminal_bits & 1 && pty_slave >= 0)
-		standard[0] = pty_slave;
 	for (int i = 0; i < 2; i++) {
-		bool terminal = pty_slave >= 0 && job->terminal_bits & 2 << i;
-		if (!terminal)
-			make_pipe(pipes[i]);
-		streams[i].fd = terminal ? pty_master : pipes[i][0];
-		standard[i + 1] = terminal ? pty_slave : pipes[i][1];
+		take(run, &run->sources[i]);
+		reply('1' + i, run->sources[i].bytes, run->sources[i].used);
 	}
-	/* stdout and stderr on one terminal are one stream: it is given back as stderr. */
-	if (streams[0].fd == pty_master && streams[1].fd == pty_master)
-		streams[0].fd = -1;
-	make_pipe(pipes[2]);
-	uint64_t started = now_us();
-	pid_t compiler = fork();
-	if (compiler < 0)
-		fail("starting the command");
-	if (compiler == 0)
-		become_compiler(job, standard, pipes[2][1]);
-	for (int i = 0; i < 3; i++)
-		if (standard[i] != pty_slave)
-			close(standard[i]);
-	if (pty_slave >= 0)
-		close(pty_slave);
-	close(pipes[2][1]);
-	bool in_time = wait_for_end(job, compiler, streams);
-	int status;
-	struct rusage usage;
-	while (wait4(compiler, &status, 0, &usage) < 0 && errno == EINTR)
-		continue;
-	uint64_t wall_us = now_us() - started;
-	end_all();
-	for (int i = 0; i < 2; i++)
-		if (streams[i].fd >= 0)
-			drain(&streams[i], job->output_bytes);
-	char why[256];
-	ssize_t length = read(pipes[2][0], why, sizeof why);
-	if (length > 0) {
-		reply('F', NULL, 0, why, length);
-		_exit(2);
-	}
-	reply('1', NULL, 0, streams[0].bytes, streams[0].used);
-	reply('2', NULL, 0, streams[1].bytes, streams[1].used);
-	report_trouble(job, streams, in_time, status);
-	reply_outputs(job);
-	unsigned char end[36] = {status, status >> 8, status >> 16, status >> 24};
-	put64(end + 4, micros(usage.ru_utime));
-	put64(end + 12, micros(usage.ru_stime));
-	put64(end + 20, usage.ru_maxrss);
+	reply_troubles(run);
+	reply_outputs(run->job);
+	unsigned char end[36] = {run->status, run->status >> 8, run->status >> 16, run->status >> 24};
+	put64(end + 4, micros(run->usage.ru_utime));
+	put64(end + 12, micros(run->usage.ru_stime));
+	put64(end + 20, run->usage.ru_maxrss);
 	put64(end + 28, wall_us);
-	reply('X', end, sizeof end, NULL, 0);
+	reply('X', end, sizeof end);
+	flush_replies();
+}
+
+_Noreturn void lead(const struct job *job, const struct slot *slot, int abort_fd)
+{
+	struct run run = {.job = job, .abort_fd = abort_fd};
+	open_streams(&run);
+	enter_job_root(job, slot);
+	if (chdir(job->cwd) != 0)
+		fail("entering", job->cwd);
+	uint64_t begun_us = now_us();
+	run.program = start_program(job, run.streams);
+	close_job_ends(&run);
+	run.program_fd = syscall(nr_pidfd_open, run.program, 0);
+	if (run.program_fd < 0)
+		fail("pidfd_open", NULL);
+	watch(&run, begun_us + job->wall_ms * 1000);
+	uint64_t ended_us = now_us();
+	end_everything(&run);
+	answer(&run, ended_us - begun_us);
+	_exit(0);
 }

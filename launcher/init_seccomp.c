@@ -1,75 +1,126 @@
-/* The system calls that a compile has no business with. Namespaces, a root without devices and a uid without rights are
- * the walls; this takes away most of the kernel's surface behind them. Denied calls get EPERM, clone3 ENOSYS (its flags
- * are in memory, where a filter cannot look: libc then falls back to clone). */
+/* The filter of system calls: a list of what no compiler needs and an attacker wants, in classic BPF. What is listed
+ * fails with EPERM. Calls that are newer than the list pass; namespaces and missing capabilities stand behind it.
+ *
+ * The list is searched by halves. The kernel runs a new filter once for each call number, to note those that always
+ * pass, so the length of its paths is paid for every job. */
 #include "init.h"
+#include "init_kernel.h"
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined __x86_64__
-#define THIS_ARCH AUDIT_ARCH_X86_64
-#elif defined __aarch64__
-#define THIS_ARCH AUDIT_ARCH_AARCH64
+#if defined(__x86_64__)
+#define ARCHITECTURE 0xc000003eU
+#elif defined(__aarch64__)
+#define ARCHITECTURE 0xc00000b7U
 #else
-#define THIS_ARCH 0
+#error "the filter of system calls knows x86_64 and aarch64"
 #endif
 
 static const int denied[] = {
-	SYS_socket, SYS_socketpair, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_mount, SYS_umount2,
-	SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns, SYS_bpf, SYS_perf_event_open, SYS_keyctl, SYS_add_key,
-	SYS_request_key, SYS_userfaultfd, SYS_kexec_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_reboot,
-	SYS_swapon, SYS_swapoff, SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_acct, SYS_quotactl, SYS_syslog,
-	SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_fanotify_init, SYS_lookup_dcookie, SYS_move_pages, SYS_kcmp,
-	SYS_vhangup, SYS_personality,
-#ifdef SYS_iopl
-	SYS_iopl, SYS_ioperm,
+	/* other processes */
+	SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, SYS_migrate_pages, SYS_move_pages,
+	438 /* pidfd_getfd */, 440 /* process_madvise */, 448 /* process_mrelease */,
+	/* mounts and roots; 457 and 458 tell about mounts */
+	SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_swapon, SYS_swapoff, SYS_quotactl, 443 /* quotactl_fd */,
+	nr_open_tree, nr_move_mount, 430 /* fsopen */, 431 /* fsconfig */, 432 /* fsmount */, 433 /* fspick */,
+	nr_mount_setattr, 467 /* open_tree_attr */, SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_fanotify_init,
+	457 /* statmount */, 458 /* listmount */,
+	/* namespaces, beside clone's flags */
+	SYS_unshare, SYS_setns,
+	/* the kernel and the machine */
+	SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_kexec_load, SYS_init_module, SYS_finit_module,
+	SYS_delete_module, SYS_reboot, SYS_syslog, SYS_acct, SYS_sethostname, SYS_setdomainname, SYS_settimeofday,
+	SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_vhangup, SYS_lookup_dcookie,
+	425 /* io_uring_setup */, 426 /* io_uring_enter */, 427 /* io_uring_register */,
+	/* keyrings, which all jobs of a uid share */
+	SYS_add_key, SYS_request_key, SYS_keyctl,
+	/* the network; socketpair stays */
+	SYS_socket,
+#ifdef SYS_kexec_file_load
+	SYS_kexec_file_load,
 #endif
-#ifdef SYS_io_uring_setup
-	SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
-#endif
-#ifdef SYS_open_tree
-	SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick,
-#endif
-#ifdef SYS_mount_setattr
-	SYS_mount_setattr,
+#if defined(__x86_64__)
+	SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_uselib, SYS_ustat, SYS_sysfs, SYS__sysctl, SYS_create_module,
+	SYS_get_kernel_syms, SYS_query_module, SYS_nfsservctl,
 #endif
 };
 
 enum { denied_count = sizeof denied / sizeof *denied };
 
-/* New namespaces by clone's flags, which are its first argument. */
-enum { namespace_flags = CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP };
+/* From the kernel's headers: operations of a classic filter, its verdicts, and struct seccomp_data's layout. */
+enum { op_load = 0x20, op_equal = 0x15, op_at_least = 0x35, op_any_set = 0x45, op_return = 0x06 };
+#define ALLOW 0x7fff0000U
+#define REFUSE(number) (0x00050000U | (number))
+enum { at_number = 0, at_architecture = 4, at_arguments = 16 };
+
+/* Four steps for each leaf and inner node; jumps reach 255, so half of the list is at most 63. */
+_Static_assert(denied_count <= 126, "the halves are too far apart");
+
+static struct kernel_filter steps[32 + 4 * denied_count];
+static unsigned short step_count;
+
+static void step(uint16_t code, uint32_t k, uint8_t jump_true, uint8_t jump_false)
+{
+	steps[step_count++] = (struct kernel_filter){code, jump_true, jump_false, k};
+}
+
+static void search(const int *numbers, int count)
+{
+	if (count == 1) {
+		step(op_equal, numbers[0], 0, 1);
+		step(op_return, REFUSE(EPERM), 0, 0);
+		step(op_return, ALLOW, 0, 0);
+		return;
+	}
+	int low = count / 2;
+	step(op_at_least, numbers[low], 4 * low - 1, 0);
+	search(numbers, low);
+	search(numbers + low, count - low);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+void compile_filter(void)
+{
+	enum { new_namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+				CLONE_NEWNET };
+	static int sorted[denied_count];
+	for (int i = 0; i < denied_count; i++)
+		sorted[i] = denied[i];
+	qsort(sorted, denied_count, sizeof *sorted, by_number);
+	/* Programs for another architecture (32 bits, x32) would count their calls differently. */
+	step(op_load, at_architecture, 0, 0);
+	step(op_equal, ARCHITECTURE, 1, 0);
+	step(op_return, REFUSE(EPERM), 0, 0);
+	step(op_load, at_number, 0, 0);
+	step(op_at_least, 0x40000000U, 0, 1);
+	step(op_return, REFUSE(EPERM), 0, 0);
+	/* Its flags are in memory, out of a filter's sight; libraries then use clone. */
+	step(op_equal, nr_clone3, 0, 1);
+	step(op_return, REFUSE(ENOSYS), 0, 0);
+	step(op_equal, SYS_clone, 0, 4);
+	step(op_load, at_arguments, 0, 0);
+	step(op_any_set, new_namespaces, 0, 1);
+	step(op_return, REFUSE(EPERM), 0, 0);
+	step(op_return, ALLOW, 0, 0);
+	/* Limits of oneself only: the leader has the same uid. */
+	step(op_equal, SYS_prlimit64, 0, 4);
+	step(op_load, at_arguments, 0, 0);
+	step(op_equal, 0, 1, 0);
+	step(op_return, REFUSE(EPERM), 0, 0);
+	step(op_return, ALLOW, 0, 0);
+	search(sorted, denied_count);
+}
 
 bool install_filter(void)
 {
-	if (THIS_ARCH == 0)
-		return true; /* numbers are not known here: the namespaces have to do */
-	static struct sock_filter program[denied_count + 20];
-	unsigned short length = 0;
-#define STATEMENT(code, value) program[length++] = (struct sock_filter)BPF_STMT(code, value)
-#define JUMP(code, value, yes, no) program[length++] = (struct sock_filter)BPF_JUMP(code, value, yes, no)
-	STATEMENT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCH, 1, 0);
-	STATEMENT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-	STATEMENT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	/* x32's calls are x86-64's with bit 30 set: none of them. */
-	JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1);
-	STATEMENT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
-	JUMP(BPF_JMP | BPF_JEQ | BPF_K, 435 /* clone3 */, 0, 1);
-	STATEMENT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
-	for (int i = 0; i < denied_count; i++)
-		JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i], denied_count - i + 3, 0);
-	JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 2);
-	STATEMENT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
-	JUMP(BPF_JMP | BPF_JSET | BPF_K, namespace_flags, 1, 0);
-	STATEMENT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	STATEMENT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-	struct sock_fprog filter = {.len = length, .filter = program};
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) == 0;
+	enum { mode_filter = 2 };
+	struct kernel_program program = {step_count, steps};
+	return prctl(PR_SET_SECCOMP, mode_filter, &program, 0, 0) == 0;
 }

@@ -24,7 +24,10 @@ export const icecream: Side = {
     const { client, workers, scratch } = ground;
     const states = workers.map((_, at) => join(scratch, `iceccd-${at + 1}`));
     const home = join(scratch, 'iceccd-client');
-    const daemons = [await scheduler(ground), ...workers.map((place, at) => iceccd(place, `worker${at + 1}`, states[at] ?? ''))];
+    const daemons = [
+      await scheduler(ground),
+      ...workers.map((place, at) => iceccd(place, `worker${at + 1}`, states[at] ?? '')),
+    ];
     daemons.push(iceccd(client, 'client', home, ['-m', '0', '--no-remote']));
     const env = { HOME: scratch, ICECC_TEST_SOCKET: join(home, 'socket') };
     for (const at of workers.keys()) await shipToolchain(ground, `worker${at + 1}`, env);

@@ -8,7 +8,11 @@ const patienceMs = 10_000;
 /** Resolves when something listens on a TCP port of `host`. */
 export async function listens(host: Host, port: number): Promise<void> {
   const [command = '', ...args] = inHost(host, ['ss', '--no-header', '--listening', '--tcp', `sport = :${port}`]);
-  await waitUntil(`a listener on port ${port}`, patienceMs, () => execFileSync(command, args, { encoding: 'utf8' }) !== '');
+  await waitUntil(
+    `a listener on port ${port}`,
+    patienceMs,
+    () => execFileSync(command, args, { encoding: 'utf8' }) !== '',
+  );
 }
 
 export function userIds(user: string): { readonly uid: number; readonly gid: number } {

@@ -26,7 +26,10 @@ export const shoal: Side = {
 };
 
 /** Starts a worker on every worker host; resolves when all serve. */
-export async function startWorkers({ workers, scratch }: Pick<Ground, 'workers' | 'scratch'>): Promise<readonly Daemon[]> {
+export async function startWorkers({
+  workers,
+  scratch,
+}: Pick<Ground, 'workers' | 'scratch'>): Promise<readonly Daemon[]> {
   const started = workers.map((place, at) => worker(place, join(scratch, `worker-${at + 1}`)));
   await Promise.all(started.map(({ ready }) => ready));
   return started.map(({ daemon }) => daemon);
@@ -46,7 +49,13 @@ export function clientEnvironment({ workers, scratch }: Pick<Ground, 'workers' |
 function buildTask(ground: Ground, { which, tree, jobs, log }: Build): Task {
   const env = { ...clientEnvironment(ground), SHOAL_SUMMARY: join(ground.scratch, `summary-${which}.json`) };
   const cache = which === 'second' ? { SHOAL_RESULT_CACHE: 'off' } : {};
-  return { argv: shoalCommand('make', `-j${jobs}`, '--silent'), cwd: tree, env: { ...env, ...cache }, log, ownRun: true };
+  return {
+    argv: shoalCommand('make', `-j${jobs}`, '--silent'),
+    cwd: tree,
+    env: { ...env, ...cache },
+    log,
+    ownRun: true,
+  };
 }
 
 function worker(place: Place, state: string): { readonly daemon: Daemon; readonly ready: Promise<void> } {

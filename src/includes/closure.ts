@@ -29,6 +29,9 @@ type Walk = {
 // A walk begins again only if a name appeared or went while it ran; more than once or twice is a build gone mad.
 const maxWalks = 8;
 
+// gcc on glibc includes it before all else, by the search path: a project's own comes first.
+const implicitHeader: Include = { name: 'stdc-predef.h', beside: false };
+
 let lastVisit = 0;
 
 export function closureIn(context: Context, request: ClosureRequest): ClosureResult {
@@ -74,6 +77,7 @@ function walkFrom(context: Context, request: ClosureRequest, look: Look): Closur
   if (source === undefined) return here('source-missing', request.source);
   takeLead(walk, toSource);
   if (!request.preprocessed) {
+    for (const lead of leadsFor(context, context.cwd, implicitHeader, look)) takeLead(walk, lead);
     for (const name of request.forced) for (const lead of forcedLeads(context, name, look)) takeLead(walk, lead);
   }
   finish(walk, source);

@@ -20,6 +20,8 @@ export type Operation = {
   readonly state: () => OperationState;
   /** Resolves when the operation has ended, however; never rejects. */
   readonly ended: Promise<void>;
+  /** Resolves when it has ended and no client waits for the answer any more. */
+  readonly answered: Promise<void>;
   /** Counts a client that waits, until the returned function is called. */
   readonly wait: () => () => void;
   readonly onChange: (listener: () => void) => () => void;
@@ -37,7 +39,7 @@ export type Operations = {
   readonly start: (request: StartRequest) => Operation;
   readonly find: (name: string) => Operation | undefined;
   readonly running: () => number;
-  /** Refuses what is new; resolves when what is under way has ended. */
+  /** Refuses what is new; resolves when what is under way has ended and been answered. */
   readonly drain: () => Promise<void>;
 };
 
@@ -84,7 +86,7 @@ export function newOperations(): Operations {
     running: () => live.size,
     drain: async () => {
       draining = true;
-      await Promise.all([...live.values()].map((operation) => operation.ended));
+      await Promise.all([...live.values()].map((operation) => operation.answered));
     },
   };
 }
@@ -99,6 +101,8 @@ function begin({ actionDigest, run }: StartRequest): Operation {
   const listeners = new Set<() => void>();
   let state: OperationState = { kind: 'queued' };
   let waiting = 0;
+  let allLeft = (): void => undefined;
+  const left = new Promise<void>((resolve) => (allLeft = resolve));
   const change = (next: OperationState): void => {
     state = next;
     for (const listener of listeners) listener();
@@ -112,6 +116,7 @@ function begin({ actionDigest, run }: StartRequest): Operation {
     actionDigest,
     state: () => state,
     ended,
+    answered: ended.then(() => (waiting === 0 ? undefined : left)),
     wait: () => {
       waiting += 1;
       let here = true;
@@ -119,7 +124,9 @@ function begin({ actionDigest, run }: StartRequest): Operation {
         if (!here) return;
         here = false;
         waiting -= 1;
-        if (waiting === 0 && !isOver(state)) abort.abort(nobodyWaits);
+        if (waiting > 0) return;
+        if (isOver(state)) allLeft();
+        else abort.abort(nobodyWaits);
       };
     },
     onChange: (listener) => {

@@ -1,13 +1,14 @@
 // What the worker and the sandbox's init say to each other over its pipes. Pure: bytes in, values out.
 //
 // Job, one frame:  u32 length, then records of u8 tag, u32 n, n bytes (little-endian). Texts end with their NUL.
-//   K u8 kind (0 exact, 1 within)   M where the input root is mounted   L lower directory, topmost first   H directory of the box
+// A length of 0, in place of a job, aborts the one that runs; its answer is then a failure, or was under way already.
+//   K u8 kind (0 exact, 1 within)   M where the input root is mounted   L lower directory, topmost first   H path of the box
 //   A u8 executable, u8 has mtime, i64 mtime ns, path NUL, content   S path NUL, target NUL   D directory   W deletion
 //   a argument   e variable   c working directory   p program   o output   t u8 bits, u16 columns, u16 rows   l six u64 limits
 // Answer: frames of u8 tag, u32 n, n bytes:
 //   Y the slot is ready   F step and error: the sandbox failed, nothing follows   1, 2 stdout, stderr   T trouble
-//   O u8 kind, path NUL, content   X i32 wait status, u64 user µs, system µs, peak KB, wall µs: the last of a job
-// Paths are relative to the input root, except the working directory.
+//   O u8 kind (0 file, 1 executable, 2 symbolic link, 3 directory: its entries follow), path NUL, content or target   X i32 wait status, u64 user µs, system µs, peak KB, wall µs: the last of a job
+// Paths are relative to the input root, but M and H to `/`; the working directory and the program are absolute.
 
 export type SandboxRoot =
   /** The job's `/` is an overlay of its difference over these, topmost first, relative to the state directory. */
@@ -17,6 +18,7 @@ export type SandboxRoot =
       readonly kind: 'within';
       readonly lowerDirs: readonly string[];
       readonly mountAt: string;
+      /** Some of `hostPaths`; what the box lacks is left out. */
       readonly hostDirs: readonly string[];
     };
 
@@ -30,10 +32,10 @@ export type Addition = {
 export type Limits = {
   readonly wallMs: number;
   readonly cpuSeconds: number;
-  /** Of address space, per process; 0: none. */
+  /** Of private writable memory, per process; 0: none. */
   readonly memoryBytes: number;
   readonly processes: number;
-  /** Of stdout, stderr, and of all outputs together. */
+  /** Of stdout and stderr together, and again of all outputs together. */
   readonly outputBytes: number;
   /** Of everything the job writes. It is memory. */
   readonly diskBytes: number;
@@ -58,6 +60,7 @@ export type SandboxJob = {
 export type SandboxOutput =
   | { readonly path: string; readonly kind: 'file'; readonly content: Buffer; readonly executable: boolean }
   | { readonly path: string; readonly kind: 'symlink'; readonly target: string }
+  /** What is in it follows in outputs of its own. */
   | { readonly path: string; readonly kind: 'directory' };
 
 export type Usage = {
@@ -138,10 +141,14 @@ function terminalRecord({ bits, columns, rows }: NonNullable<SandboxJob['termina
   return [head('t', bytes.length), bytes];
 }
 
+const fromRoot = (path: string): string => path.replace(/^\/+/, '');
+
 function rootRecords(root: SandboxRoot): Buffer[] {
   const kind = Buffer.from([root.kind === 'exact' ? 0 : 1]);
   const records = [head('K', 1), kind, ...textRecords('L', root.lowerDirs)];
-  if (root.kind === 'within') records.push(...textRecords('M', [root.mountAt]), ...textRecords('H', root.hostDirs));
+  if (root.kind === 'within') {
+    records.push(...textRecords('M', [fromRoot(root.mountAt)]), ...textRecords('H', root.hostDirs.map(fromRoot)));
+  }
   return records;
 }
 
@@ -168,6 +175,9 @@ export function encodeJob(job: SandboxJob): Buffer {
   );
   return Buffer.concat([length, ...parts]);
 }
+
+/** Ends the job that runs. */
+export const abortFrame: Buffer = Buffer.alloc(4);
 
 function decodeOutput(body: Buffer): SandboxOutput {
   const end = body.indexOf(0, 1);

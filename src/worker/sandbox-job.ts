@@ -2,16 +2,15 @@
 import { totalmem } from 'node:os';
 import { posix, relative } from 'node:path';
 import type { UnderstoodAction } from './action-input.ts';
-import type { Limits, SandboxJob, SandboxRoot } from './sandbox.ts';
+import { hostPaths, type Limits, type SandboxJob, type SandboxRoot } from './sandbox.ts';
 import type { PreparedTree } from './trees.ts';
 
 export type JobPlaces = { readonly tree: PreparedTree; readonly toolchainDir: string | undefined };
 
 // Where a plain action's input root appears, beside the tools of the box.
 const plainRoot = 'build';
-// What a plain action may see of the box: its tools, no data. /etc/alternatives leads from cc to gcc.
-const toolDirs = ['usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'etc/alternatives', 'etc/ld.so.cache'];
-
+// Of address space: no process of a job has use for more than the box has. Asking costs 40 µs.
+const boxMemoryBytes = totalmem();
 // gcc runs four processes, `make` inside a plain action some more; a fork bomb ends here.
 const maxProcesses = 512;
 // Of objects with debug information the largest seen have some 100 MB.
@@ -24,7 +23,7 @@ function limitsFor({ timeoutMs }: UnderstoodAction): Limits {
     wallMs: timeoutMs,
     // Per process: one that is busy on one processor may use its whole time.
     cpuSeconds: Math.ceil(timeoutMs / 1000) + 1,
-    memoryBytes: totalmem(),
+    memoryBytes: boxMemoryBytes,
     processes: maxProcesses,
     outputBytes: maxOutputBytes,
     diskBytes: maxDiskBytes,
@@ -36,7 +35,7 @@ function rootOf(stateDir: string, action: UnderstoodAction, { tree, toolchainDir
   const lowerDirs = below.map((path) => relative(stateDir, path));
   return action.isRoot
     ? { kind: 'exact', lowerDirs }
-    : { kind: 'within', lowerDirs, mountAt: plainRoot, hostDirs: toolDirs };
+    : { kind: 'within', lowerDirs, mountAt: plainRoot, hostDirs: hostPaths };
 }
 
 /** The working directory and the parents of outputs exist before the command runs, whether the input tree has them or not. */

@@ -1,7 +1,7 @@
-// A slot: one sandbox init that runs one job at a time, each in fresh namespaces. A slot that breaks, or whose job is
-// cancelled, is killed with everything in it, and the next job starts it anew (1–2 ms).
+// A slot: one sandbox init that runs one job at a time, each in fresh namespaces. A slot that breaks is killed with
+// everything in it, and the next job starts it anew (1–2 ms, and Node's 5 for starting any process).
 import { spawn, type ChildProcess } from 'node:child_process';
-import { encodeJob, newFrameReader } from './sandbox-codec.ts';
+import { abortFrame, encodeJob, newFrameReader } from './sandbox-codec.ts';
 import type { Frame, SandboxJob, SandboxOutput, Trouble, Usage } from './sandbox-codec.ts';
 
 export type { Addition, Limits, SandboxJob, SandboxOutput, SandboxRoot, Trouble, Usage } from './sandbox-codec.ts';
@@ -27,57 +27,89 @@ export type SlotOptions = {
   readonly stateDir: string;
   /** What a worker that is root becomes for this slot; a plain user stays what it is. */
   readonly runAs?: { readonly uid: number; readonly gid: number };
-  /** For plain actions: the box's own directories can be shown to jobs. */
+  /** For plain actions: `hostPaths` can be shown to jobs. */
   readonly host: boolean;
 };
 
 export type Slot = {
   readonly run: (job: SandboxJob, signal?: AbortSignal) => Promise<SandboxResult>;
-  readonly close: () => void;
+  /** Done when no process of the slot is left. */
+  readonly close: () => Promise<void>;
 };
 
 export type SlotRefusal = { readonly kind: 'refused'; readonly why: string };
 
+/** What plain actions may see of the box: its tools, no data. /etc/alternatives leads from cc to gcc. */
+export const hostPaths: readonly string[] = [
+  'usr',
+  'bin',
+  'sbin',
+  'lib',
+  'lib32',
+  'lib64',
+  'libx32',
+  'etc/alternatives',
+  'etc/ld.so.cache',
+];
+
 // Making the namespaces takes 1–2 ms; a box that swaps may need longer.
 const startPatienceMs = 10_000;
+// A job ends within a millisecond of its abort or its deadline, unless its init hangs; reading large outputs takes longer.
+const abortPatienceMs = 5_000;
+const deadlinePatienceMs = 60_000;
+const longestTimerMs = 2 ** 31 - 1;
 
 type Init = {
   readonly child: ChildProcess;
   readonly onFrame: (listener: ((frame: Frame) => void) | undefined) => void;
   readonly onDeath: (listener: ((why: string) => void) | undefined) => void;
-  dead: string | undefined;
+  readonly kill: (why: string) => void;
+  readonly dead: () => string | undefined;
+  /** All its processes are gone. */
+  readonly gone: Promise<void>;
 };
 
 function startInit({ initPath, stateDir, runAs, host }: SlotOptions): Init {
   const ids = runAs === undefined ? ['-', '-'] : [String(runAs.uid), String(runAs.gid)];
-  const args = [stateDir, ...ids, ...(host ? ['host'] : [])];
+  const args = [stateDir, ...ids, ...(host ? hostPaths : [])];
   const child = spawn(initPath, args, { stdio: ['pipe', 'pipe', 'ignore'], env: {}, cwd: '/' });
   let listener: ((frame: Frame) => void) | undefined;
   let mourner: ((why: string) => void) | undefined;
-  const init: Init = {
-    child,
-    onFrame: (next) => (listener = next),
-    onDeath: (next) => (mourner = next),
-    dead: undefined,
-  };
-  const die = (why: string): void => {
-    if (init.dead !== undefined) return;
-    init.dead = why;
+  let dead: string | undefined;
+  const kill = (why: string): void => {
+    if (dead !== undefined) return;
+    dead = why;
     child.kill('SIGKILL');
     mourner?.(why);
   };
   const read = newFrameReader();
-  child.stdout?.on('data', (chunk: Buffer) => {
+  child.stdout.on('data', (chunk: Buffer) => {
     try {
       for (const frame of read(chunk)) listener?.(frame);
     } catch (error) {
-      die((error as Error).message);
+      kill((error as Error).message);
     }
   });
-  child.stdin?.on('error', () => undefined);
-  child.on('error', (error) => die(error.message));
-  child.on('close', (code, signal) => die(`the sandbox ended (${signal ?? `status ${code}`})`));
-  return init;
+  child.stdin.on('error', () => undefined);
+  const gone = new Promise<void>((resolve) => {
+    // The init's descendants hold the other end of stdout, so this comes after the last of them.
+    child.on('close', (code, signal) => {
+      kill(`the sandbox ended (${signal ?? `status ${code}`})`);
+      resolve();
+    });
+    child.on('error', (error) => {
+      kill(error.message);
+      resolve();
+    });
+  });
+  return {
+    child,
+    onFrame: (next) => (listener = next),
+    onDeath: (next) => (mourner = next),
+    kill,
+    dead: () => dead,
+    gone,
+  };
 }
 
 /** Waits for the slot's first word: that it is ready, or which step could not be done. */
@@ -91,7 +123,7 @@ function untilReady(init: Init): Promise<SlotRefusal | undefined> {
     };
     const refuse = (why: string): void => {
       settle({ kind: 'refused', why });
-      init.child.kill('SIGKILL');
+      init.kill(why);
     };
     const timer = setTimeout(() => refuse(`no answer within ${startPatienceMs} ms`), startPatienceMs);
     init.onFrame((frame) => {
@@ -102,49 +134,55 @@ function untilReady(init: Init): Promise<SlotRefusal | undefined> {
   });
 }
 
+type Gathered = { stdout: Buffer; stderr: Buffer; outputs: SandboxOutput[]; trouble: Trouble[] };
+
+/** Adds a frame to what is known of a job; the last one makes it a result. */
+function resultOf(gathered: Gathered, frame: Frame): SandboxResult | undefined {
+  switch (frame.tag) {
+    case 'stdout':
+      gathered.stdout = frame.bytes;
+      return undefined;
+    case 'stderr':
+      gathered.stderr = frame.bytes;
+      return undefined;
+    case 'output':
+      gathered.outputs.push(frame.output);
+      return undefined;
+    case 'trouble':
+      gathered.trouble.push(frame.what);
+      return undefined;
+    case 'failed':
+      return { kind: 'failed', why: frame.why };
+    case 'end':
+      return { kind: 'ran', waitStatus: frame.waitStatus, ...gathered, usage: frame.usage };
+    case 'ready':
+      return { kind: 'failed', why: 'an unexpected answer' };
+  }
+}
+
 function runOn(init: Init, job: SandboxJob, signal: AbortSignal | undefined): Promise<SandboxResult> {
   const frame = encodeJob(job);
   return new Promise((resolve) => {
-    let stdout: Buffer = Buffer.alloc(0);
-    let stderr: Buffer = Buffer.alloc(0);
-    const outputs: SandboxOutput[] = [];
-    const trouble: Trouble[] = [];
+    const gathered: Gathered = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), outputs: [], trouble: [] };
+    const hangs = (): void => init.kill('the sandbox does not answer');
+    let timer = setTimeout(hangs, Math.min(job.limits.wallMs + deadlinePatienceMs, longestTimerMs));
     const settle = (result: SandboxResult): void => {
-      signal?.removeEventListener('abort', cancel);
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
       init.onFrame(undefined);
       init.onDeath(undefined);
-      resolve(result);
+      resolve(signal?.aborted === true ? { kind: 'cancelled' } : result);
     };
-    const cancel = (): void => {
-      settle({ kind: 'cancelled' });
-      init.child.kill('SIGKILL');
-      init.dead = 'its job was cancelled';
+    const abort = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(hangs, abortPatienceMs);
+      init.child.stdin?.write(abortFrame);
     };
-    signal?.addEventListener('abort', cancel, { once: true });
+    signal?.addEventListener('abort', abort, { once: true });
     init.onDeath((why) => settle({ kind: 'failed', why }));
     init.onFrame((answer) => {
-      switch (answer.tag) {
-        case 'stdout':
-          stdout = answer.bytes;
-          break;
-        case 'stderr':
-          stderr = answer.bytes;
-          break;
-        case 'output':
-          outputs.push(answer.output);
-          break;
-        case 'trouble':
-          trouble.push(answer.what);
-          break;
-        case 'failed':
-          settle({ kind: 'failed', why: answer.why });
-          break;
-        case 'end':
-          settle({ kind: 'ran', waitStatus: answer.waitStatus, stdout, stderr, outputs, usage: answer.usage, trouble });
-          break;
-        case 'ready':
-          settle({ kind: 'failed', why: 'an unexpected answer' });
-      }
+      const result = resultOf(gathered, answer);
+      if (result !== undefined) settle(result);
     });
     init.child.stdin?.write(frame);
   });
@@ -155,41 +193,76 @@ function refusalText(why: string): string {
   const hint = why.startsWith('user namespace')
     ? 'user namespaces are not permitted to this user: enable them (sysctl user.max_user_namespaces, ' +
       'kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or run the worker as root'
-    : 'inside a container this needs the right to make namespaces and mounts';
+    : 'this needs the right to make namespaces and mounts (in a container, too), and Linux 5.12';
   return `compiles cannot be contained on this box: ${why}; ${hint}`;
+}
+
+// A program that is not there: it fails at the very last step, after all those that a box may forbid.
+const probe: SandboxJob = {
+  root: { kind: 'exact', lowerDirs: [''] },
+  additions: [],
+  symlinks: [],
+  directories: [],
+  deletions: [],
+  argv: ['/shoal-probe'],
+  env: [],
+  cwd: '/',
+  outputs: [],
+  limits: { wallMs: 10_000, cpuSeconds: 1, memoryBytes: 0, processes: 16, outputBytes: 1 << 16, diskBytes: 1 << 20 },
+};
+
+async function startWorking(options: SlotOptions): Promise<Init | SlotRefusal> {
+  const init = startInit(options);
+  const refusal = await untilReady(init);
+  if (refusal !== undefined) {
+    await init.gone;
+    return refusal;
+  }
+  return init;
 }
 
 /** Starts a slot, or says what this box lacks. A later death is mended by itself, at the next job. */
 export async function startSlot(options: SlotOptions): Promise<Slot | SlotRefusal> {
-  let init = startInit(options);
-  const refusal = await untilReady(init);
-  if (refusal !== undefined) return { kind: 'refused', why: refusalText(refusal.why) };
-  let busy = false;
-  const run: Slot['run'] = async (job, signal) => {
-    if (busy) return { kind: 'failed', why: 'the slot is busy' };
+  const started = await startWorking(options);
+  if ('kind' in started) return { kind: 'refused', why: refusalText(started.why) };
+  let init = started;
+  const probed = await runOn(init, probe, undefined);
+  const isSound = probed.kind === 'failed' && probed.why.startsWith('executing ');
+  if (!isSound) {
+    init.kill('it is not sound');
+    await init.gone;
+    return { kind: 'refused', why: refusalText(probed.kind === 'failed' ? probed.why : 'the probe ran') };
+  }
+  let isBusy = false;
+  let isClosed = false;
+  const runAlone = async (job: SandboxJob, signal: AbortSignal | undefined): Promise<SandboxResult> => {
+    if (init.dead() !== undefined) {
+      await init.gone;
+      const again = await startWorking(options);
+      if ('kind' in again) return { kind: 'failed', why: again.why };
+      init = again;
+      if (isClosed) init.kill('closed');
+    }
     if (signal?.aborted === true) return { kind: 'cancelled' };
-    busy = true;
+    if (init.dead() !== undefined) return { kind: 'failed', why: 'the slot is closed' };
+    return runOn(init, job, signal);
+  };
+  const run: Slot['run'] = async (job, signal) => {
+    if (isClosed) return { kind: 'failed', why: 'the slot is closed' };
+    if (isBusy) return { kind: 'failed', why: 'the slot is busy' };
+    isBusy = true;
     try {
-      if (init.dead !== undefined) {
-        init = startInit(options);
-        const again = await untilReady(init);
-        if (again !== undefined) {
-          init.dead = again.why;
-          return { kind: 'failed', why: again.why };
-        }
-      }
-      return await runOn(init, job, signal);
+      return await runAlone(job, signal);
     } finally {
-      busy = false;
+      isBusy = false;
     }
   };
-  return {
-    run,
-    close: () => {
-      init.dead = 'closed';
-      init.child.kill('SIGKILL');
-    },
+  const close = async (): Promise<void> => {
+    isClosed = true;
+    init.kill('closed');
+    await init.gone;
   };
+  return { run, close };
 }
 
 export function isRefusal(slot: Slot | SlotRefusal): slot is SlotRefusal {

@@ -11,7 +11,8 @@ export type SlotPool = {
     options: { readonly signal: AbortSignal; readonly onStart: () => void },
   ) => Promise<SandboxResult>;
   readonly busy: () => number;
-  readonly close: () => void;
+  /** Kills what runs; resolves when no process of the slots is left. */
+  readonly close: () => Promise<void>;
 };
 
 export type SlotPoolOptions = { readonly size: number; readonly initPath: string; readonly stateDir: string };
@@ -30,13 +31,13 @@ function runAs(index: number): { readonly runAs: { readonly uid: number; readonl
 export async function startSlots(options: SlotPoolOptions): Promise<SlotPool | SlotRefusal> {
   const { size, initPath, stateDir } = options;
   const slots: Slot[] = [];
-  const close = (): void => {
-    for (const slot of slots) slot.close();
+  const close = async (): Promise<void> => {
+    await Promise.all(slots.map((slot) => slot.close()));
   };
   for (let index = 0; index < size; index += 1) {
     const slot = await startSlot({ initPath, stateDir, host: true, ...runAs(index) });
     if (isRefusal(slot)) {
-      close();
+      await close();
       return slot;
     }
     slots.push(slot);

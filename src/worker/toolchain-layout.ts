@@ -3,29 +3,54 @@
 // equal content in two toolchains are one inode; within a toolchain each path has its own, because clang takes two paths
 // of one inode for one file. Times are those of the box's files: gcc compares them where contents are equal.
 import { createHash } from 'node:crypto';
-import { constants, createReadStream, linkSync, mkdirSync, symlinkSync } from 'node:fs';
-import { chmod, copyFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import {
+  chmodSync,
+  constants,
+  createReadStream,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { copyFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ToolchainFile, ToolchainTree } from '../compiler/toolchain.ts';
-import { digestKey, type DigestKey } from '../reapi/digest.ts';
+import { digestKey, digestOf, sameDigest, type DigestKey } from '../reapi/digest.ts';
 
 /** A laid-out file of each content and mode. */
 export type LaidFiles = Map<`${DigestKey}${'' | ' x'}`, string>;
 
-async function isIntact(path: string, { digest }: ToolchainFile): Promise<boolean> {
+// Below this a file is copied in one turn; a dozen of a compiler's thousand files are larger.
+const smallFileBytes = 1 << 20;
+const filesAtOnce = 16;
+
+/** The bytes of a small file if they are the digest's. */
+function intactBytes(path: string, { digest }: ToolchainFile): Buffer | undefined {
+  const bytes = readFileSync(path);
+  return sameDigest(digestOf(bytes), digest) ? bytes : undefined;
+}
+
+async function isIntact(path: string, file: ToolchainFile): Promise<boolean> {
   try {
-    if ((await stat(path)).size !== digest.sizeBytes) return false;
+    if (statSync(path).size !== file.digest.sizeBytes) return false;
+    if (file.digest.sizeBytes < smallFileBytes) return intactBytes(path, file) !== undefined;
     const hash = createHash('sha256');
     for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-    return hash.digest('hex') === digest.hash;
+    return hash.digest('hex') === file.digest.hash;
   } catch {
     return false;
   }
 }
 
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 async function isWhole(path: string, tree: ToolchainTree): Promise<boolean> {
-  for (const file of tree.files) {
+  for (const [at, file] of tree.files.entries()) {
     if (!(await isIntact(join(path, file.path), file))) return false;
+    if (at % filesAtOnce === 0) await nextTurn();
   }
   return true;
 }
@@ -34,33 +59,47 @@ function keyOf(file: ToolchainFile): `${DigestKey}${'' | ' x'}` {
   return `${digestKey(file.digest)}${file.executable ? ' x' : ''}`;
 }
 
+function linked(shared: string | undefined, target: string): boolean {
+  if (shared === undefined) return false;
+  try {
+    linkSync(shared, target);
+    return true;
+  } catch {
+    // Removed meanwhile, or too many links: a copy does as well.
+    return false;
+  }
+}
+
 async function place(file: ToolchainFile, target: string, shared: string | undefined): Promise<void> {
   mkdirSync(dirname(target), { recursive: true });
-  if (shared !== undefined) {
-    try {
-      linkSync(shared, target);
-      return;
-    } catch {
-      // Removed meanwhile, or too many links: a copy does as well.
-    }
+  if (linked(shared, target)) return;
+  const { mtime } = statSync(file.path);
+  const mode = file.executable ? 0o555 : 0o444;
+  let intact: boolean;
+  if (file.digest.sizeBytes < smallFileBytes) {
+    const bytes = intactBytes(file.path, file);
+    intact = bytes !== undefined;
+    if (bytes !== undefined) writeFileSync(target, bytes, { mode });
+  } else {
+    await copyFile(file.path, target, constants.COPYFILE_FICLONE);
+    chmodSync(target, mode);
+    intact = await isIntact(target, file);
   }
-  const { mtime } = await stat(file.path);
-  await copyFile(file.path, target, constants.COPYFILE_FICLONE);
-  await chmod(target, file.executable ? 0o555 : 0o444);
-  await utimes(target, mtime, mtime);
-  if (!(await isIntact(target, file))) throw new Error(`${file.path} has changed since it was looked at`);
+  if (!intact) throw new Error(`${file.path} has changed since it was looked at`);
+  utimesSync(target, mtime, mtime);
 }
 
 async function make(path: string, tree: ToolchainTree, laid: LaidFiles): Promise<void> {
   const making = `${path}.making`;
   await rm(making, { recursive: true, force: true });
   mkdirSync(making, { recursive: true, mode: 0o755 });
-  const linked = new Set<string>();
-  for (const file of tree.files) {
+  const placed = new Set<string>();
+  for (const [at, file] of tree.files.entries()) {
     const key = keyOf(file);
-    const shared = linked.has(key) ? undefined : laid.get(key);
-    linked.add(key);
+    const shared = placed.has(key) ? undefined : laid.get(key);
+    placed.add(key);
     await place(file, join(making, file.path), shared);
+    if (at % filesAtOnce === 0) await nextTurn();
   }
   for (const each of tree.directories) mkdirSync(join(making, each), { recursive: true });
   for (const { path: link, target } of tree.symlinks) {

@@ -120,15 +120,20 @@ async function unixListener({ unixSocket: path, log }: WorkerOptions): Promise<L
 type Running = { readonly lock: StateLock; readonly slots: SlotPool; readonly parts: Parts };
 
 async function close({ lock, slots, parts }: Running): Promise<void> {
-  slots.close();
+  await slots.close();
   parts.toolchains.close();
   parts.results.close();
   await parts.store.close();
   lock.release();
 }
 
-// Answers of jobs that have just ended are still on their way to their clients.
-const lastAnswersMs = 2000;
+// An answer's last frame follows it in a later turn of the event loop; a client may take the end of the connection for
+// the end of its call.
+const lastFramesMs = 50;
+// Connections end at once where nothing is under way; a call that uploads or reads may take this long.
+const lastCallsMs = 2000;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function workerOf(running: Running & Listening): Worker {
   const { serving, addresses, parts } = running;
@@ -142,12 +147,8 @@ function workerOf(running: Running & Listening): Worker {
   };
   const drain = async (): Promise<void> => {
     await parts.operations.drain();
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, lastAnswersMs);
-    });
-    await Promise.race([serving.drain(), patience]);
-    clearTimeout(timer);
+    await pause(lastFramesMs);
+    await Promise.race([serving.drain(), pause(lastCallsMs)]);
     await stop();
   };
   return { kind: 'worker', addresses, drain, stop };

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { definitionFromOption, definitionsIn } from './definitions.ts';
+import { headersNamed } from './expand.ts';
+
+function named(operand: string, text: string): string[] | undefined {
+  const definitions = definitionsIn(Buffer.from(text));
+  const headers = headersNamed(operand, (name) => definitions.get(name) ?? []);
+  return headers?.map(({ name, isQuoted }) => (isQuoted ? `"${name}"` : `<${name}>`)).toSorted();
+}
+
+test('a chain of macros leads to a name', () => {
+  assert.deepEqual(named('A', '#define A B\n#define B <x/y.h>'), ['<x/y.h>']);
+});
+
+test('every definition counts, in whatever branch', () => {
+  assert.deepEqual(named('A', '#if X\n# define A "x.h"\n#else\n#define A "y.h" // no\n#endif'), ['"x.h"', '"y.h"']);
+});
+
+test('the trace headers of the kernel are found', () => {
+  const text = `#define TRACE_SYSTEM ext4
+#define TRACE_SYSTEM sched
+#define TRACE_INCLUDE_FILE TRACE_SYSTEM
+#define TRACE_INCLUDE_PATH ../../fs/ext4
+#define __stringify_1(x...)	#x
+#define __stringify(x...)	__stringify_1(x)
+#ifndef TRACE_INCLUDE_PATH
+# define __TRACE_INCLUDE(system) <trace/events/system.h>
+#else
+# define __TRACE_INCLUDE(system) __stringify(TRACE_INCLUDE_PATH/system.h)
+#endif
+# define TRACE_INCLUDE(system) __TRACE_INCLUDE(system)`;
+  const found = named('TRACE_INCLUDE(TRACE_INCLUDE_FILE)', text) ?? [];
+  for (const name of ['"../../fs/ext4/ext4.h"', '<trace/events/sched.h>', '<trace/events/ext4.h>']) {
+    assert.ok(found.includes(name), `${name} in ${found.join(' ')}`);
+  }
+});
+
+test('tokens are pasted and made strings as the preprocessor does', () => {
+  assert.deepEqual(
+    named('CAT(na, me)', '#define CAT(a, b) CAT_(a, b)\n#define CAT_(a, b) a ## b\n#define name <n.h>'),
+    ['<n.h>'],
+  );
+  assert.deepEqual(named('S(lib/x.h)', '#define S(...) #__VA_ARGS__'), ['"lib/x.h"']);
+  assert.deepEqual(named('F ( G )', '#define F(x) <x>\n#define G a.h'), ['<G>', '<a.h>'], 'G may be undefined there');
+});
+
+test('a macro that leads to itself ends', () => {
+  assert.equal(named('A', '#define A B\n#define B A'), undefined);
+});
+
+test('what is no header, or cannot be told, is unknown', () => {
+  assert.equal(named('A', ''), undefined);
+  assert.equal(named('A', '#define A B + 1'), undefined);
+  assert.equal(named('A', `#define A "${'x'.repeat(300)}"`), undefined);
+  assert.equal(
+    named('A', Array.from({ length: 60 }, (_, i) => `#define A A${i}(A) A(${i})\n#define A(x) x A x\n`).join('')),
+    undefined,
+  );
+});
+
+test('an option defines as a directive does', () => {
+  const parse = (text: string): unknown => definitionFromOption(text);
+  assert.deepEqual(parse('A'), { name: 'A', definition: { parameters: undefined, isVariadic: false, body: '1' } });
+  assert.deepEqual(parse('A='), { name: 'A', definition: { parameters: undefined, isVariadic: false, body: '' } });
+  assert.deepEqual(parse('A="x.h"'), {
+    name: 'A',
+    definition: { parameters: undefined, isVariadic: false, body: '"x.h"' },
+  });
+  assert.deepEqual(parse('F(x)=<x>'), { name: 'F', definition: { parameters: ['x'], isVariadic: false, body: '<x>' } });
+});
