@@ -151,7 +151,7 @@ function makefile(lines: readonly CompileLine[], flags: readonly string[]): stri
     `FLAGS = ${flags.join(' ')}`,
     `all: ${lines.map((line) => line.output).join(' ')}`,
   ];
-  return `${[...head, '.PHONY: all', '', ...rules].join('\n')}`;
+  return [...head, '.PHONY: all', '', ...rules].join('\n');
 }
 
 /** The directory of an unpacked package, fetched and checked if the cache lacks it. */

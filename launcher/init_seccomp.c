@@ -1,13 +1,14 @@
 /* The filter of system calls: a list of what no compiler needs and an attacker wants, in classic BPF. What is listed
  * fails with EPERM. Calls that are newer than the list pass; namespaces and missing capabilities stand behind it.
  *
- * The list is searched by halves. The kernel runs a new filter once for each call number, to note those that always
- * pass, so the length of its paths is paid for every job. */
+ * Neighbours in the list are one range, and the ranges are searched by halves. The kernel compiles the filter for every
+ * job, which costs 0.3 us a step, and runs it once for each call number, to note those that always pass. */
 #include "init.h"
 #include "init_kernel.h"
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -56,9 +57,6 @@ enum { op_load = 0x20, op_equal = 0x15, op_at_least = 0x35, op_any_set = 0x45, o
 #define REFUSE(number) (0x00050000U | (number))
 enum { at_number = 0, at_architecture = 4, at_arguments = 16 };
 
-/* Four steps for each leaf and inner node; jumps reach 255, so half of the list is at most 63. */
-_Static_assert(denied_count <= 126, "the halves are too far apart");
-
 static struct kernel_filter steps[32 + 4 * denied_count];
 static unsigned short step_count;
 
@@ -67,18 +65,21 @@ static void step(uint16_t code, uint32_t k, uint8_t jump_true, uint8_t jump_fals
 	steps[step_count++] = (struct kernel_filter){code, jump_true, jump_false, k};
 }
 
-static void search(const int *numbers, int count)
+/* bounds[r - 1] is where region r of the numbers begins; what is denied are the odd regions. There is a step for each
+ * region of the search and one for each bound between two, and a jump reaches 255. */
+static int bounds[2 * denied_count];
+_Static_assert(2 * denied_count <= 255, "the regions are too far apart for a jump");
+
+static void search(int low, int high)
 {
-	if (count == 1) {
-		step(op_equal, numbers[0], 0, 1);
-		step(op_return, REFUSE(EPERM), 0, 0);
-		step(op_return, ALLOW, 0, 0);
+	if (low == high) {
+		step(op_return, low % 2 ? REFUSE(EPERM) : ALLOW, 0, 0);
 		return;
 	}
-	int low = count / 2;
-	step(op_at_least, numbers[low], 4 * low - 1, 0);
-	search(numbers, low);
-	search(numbers + low, count - low);
+	int middle = (low + high + 1) / 2;
+	step(op_at_least, bounds[middle - 1], 2 * (middle - low) - 1, 0);
+	search(low, middle - 1);
+	search(middle, high);
 }
 
 static int by_number(const void *a, const void *b)
@@ -86,14 +87,25 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
+/* Returns how many there are. */
+static int find_bounds(void)
+{
+	int sorted[denied_count], count = 0;
+	memcpy(sorted, denied, sizeof sorted);
+	qsort(sorted, denied_count, sizeof *sorted, by_number);
+	for (int i = 0; i < denied_count; i++) {
+		if (i == 0 || sorted[i] != sorted[i - 1] + 1)
+			bounds[count++] = sorted[i];
+		if (i + 1 == denied_count || sorted[i + 1] != sorted[i] + 1)
+			bounds[count++] = sorted[i] + 1;
+	}
+	return count;
+}
+
 void compile_filter(void)
 {
 	enum { new_namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
 				CLONE_NEWNET };
-	static int sorted[denied_count];
-	for (int i = 0; i < denied_count; i++)
-		sorted[i] = denied[i];
-	qsort(sorted, denied_count, sizeof *sorted, by_number);
 	/* Programs for another architecture (32 bits, x32) would count their calls differently. */
 	step(op_load, at_architecture, 0, 0);
 	step(op_equal, ARCHITECTURE, 1, 0);
@@ -115,7 +127,7 @@ void compile_filter(void)
 	step(op_equal, 0, 1, 0);
 	step(op_return, REFUSE(EPERM), 0, 0);
 	step(op_return, ALLOW, 0, 0);
-	search(sorted, denied_count);
+	search(0, find_bounds());
 }
 
 bool install_filter(void)

@@ -10,6 +10,7 @@ import { connect } from '../reapi/client.ts';
 import { isOwnSocket, openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { cacheDir } from './build.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
+import { loadScans, saveScans } from './kept-scans.ts';
 import { newSession, type Session } from './session.ts';
 import { settingsFrom, type Settings } from './settings.ts';
 import { newToolchainView } from './toolchains.ts';
@@ -95,14 +96,16 @@ function ownSession(farms: Farms, request: ClientRequest): () => Session {
 export async function startClient(request: ClientRequest): Promise<RunningDaemon> {
   const directory = openRuntimeDir();
   const farms = realFarms(directory);
+  const includes = createIncludeView(realFiles);
+  loadScans(includes, cacheDir());
   let epoch = 0;
   const world: ClientWorld = {
     clock: realClock,
     nextEpoch: () => (epoch += 1),
-    includes: createIncludeView(realFiles),
+    includes,
     toolchains: newToolchainView(join(cacheDir(), 'toolchains')),
   };
-  return startDaemon({
+  const daemon = await startDaemon({
     world,
     farms,
     sessions: { open: new Map(), own: ownSession(farms, request) },
@@ -110,4 +113,5 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
     log: request.log,
     directory,
   });
+  return { ...daemon, ended: daemon.ended.then(() => saveScans(includes, cacheDir())) };
 }

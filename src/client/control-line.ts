@@ -12,6 +12,8 @@ import { openSession } from './compose.ts';
 
 // A build begins without the hosts that have not answered by then; they join when they do.
 const reachPatienceMs = 1000;
+// What runs on after make has ended is a background process, not a compile of the build.
+const lastJobsPatienceMs = 200;
 
 function answer(socket: Socket, message: ControlAnswer): void {
   socket.write(encodeControl(message));
@@ -47,30 +49,43 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
     return;
   }
   const { session } = opened;
-  const cpuBefore = process.cpuUsage();
+  // A daemon that was started for this build counts from its start.
+  const ownStart = daemon.forSession && daemon.sessions.open.size === 0;
+  const cpuBefore = ownStart ? undefined : process.cpuUsage();
   daemon.sessions.open.set(session.id, session);
-  let summarized = false;
   const endSession = (): void => {
     daemon.sessions.open.delete(session.id);
     opened.close();
     if (daemon.forSession && daemon.sessions.open.size === 0) daemon.stop();
   };
   socket.once('close', endSession);
-  socket.on('data', () => {
-    // Anything the owner says after the opening is "the command has ended".
-    if (summarized) return;
-    summarized = true;
-    const { user, system } = process.cpuUsage(cpuBefore);
-    const summary = summaryOf(session, daemon.world.clock.nowMs(), (user + system) / 1000);
-    const stopping = daemon.forSession && daemon.sessions.open.size === 1;
-    answer(socket, { kind: 'summary', summary, stopping });
-    socket.end();
-  });
+  // Anything the owner says after the opening is "the command has ended".
+  socket.once('data', () => void tellSummary(daemon, socket, { session, cpuBefore }));
   const { progressMs } = request;
   const progress = progressMs > 0 ? setInterval(() => answer(socket, progressOf(session)), progressMs) : undefined;
   socket.once('close', () => clearInterval(progress));
   answer(socket, await sessionAnswer(session));
   socket.resume();
+}
+
+/** The last compile's connection closes about when make ends: its end is waited for, so that it is counted. */
+async function lastJobsEnded(daemon: Daemon, session: Session): Promise<void> {
+  const { clock } = daemon.world;
+  const deadlineMs = clock.nowMs() + lastJobsPatienceMs;
+  while (session.here + session.running > 0 && clock.nowMs() < deadlineMs) {
+    await new Promise<void>((resolve) => clock.after(2, resolve));
+  }
+}
+
+type Ending = { readonly session: Session; readonly cpuBefore: NodeJS.CpuUsage | undefined };
+
+async function tellSummary(daemon: Daemon, socket: Socket, { session, cpuBefore }: Ending): Promise<void> {
+  await lastJobsEnded(daemon, session);
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const summary = summaryOf(session, daemon.world.clock.nowMs(), (user + system) / 1000);
+  const stopping = daemon.forSession && daemon.sessions.open.size === 1;
+  answer(socket, { kind: 'summary', summary, stopping });
+  socket.end();
 }
 
 async function sessionAnswer(session: Session): Promise<ControlAnswer> {

@@ -134,7 +134,7 @@ export async function understandJob(
   const { unit } = verdict;
   const apart = otherRoot(request) ?? limited(request);
   if (apart !== undefined) return apart;
-  const variables = environmentFor(env, toolchain.family);
+  const variables = environmentFor(env);
   if (variables.kind === 'here') return variables;
   const builtins = await world.toolchains.includes(
     toolchain,

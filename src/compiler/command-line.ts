@@ -63,7 +63,7 @@ export function understand(line: CommandLine): Verdict {
   const expansion = expandResponseFiles(words, line.readResponseFile);
   if (expansion.kind === 'unreadable') return stay('response-file', `@${expansion.file}`);
   const draft = newDraft(line);
-  const environment = environmentObstacle(line.env, line.family);
+  const environment = environmentObstacle(line.env);
   if (environment !== undefined) note(draft, 'environment', environment);
   readWords(draft, expansion.words);
   return conclude(draft, expansion.files);

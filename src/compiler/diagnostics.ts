@@ -2,8 +2,12 @@
 // the source: status 1 and words on stderr. A remote failure counts as the user's only if it can be proved so; anything
 // else is run again at home, where it costs a compile and nobody's trust.
 
-// A place in a source, then error: what gcc and clang write for mistakes, in English. Colour may stand around it.
-const sourceDiagnostic = /^[^\n]{1,4096}?:\d+(?::\d+)?:(?:\u001b\[[0-9;]*[mK]|\s)*(?:fatal )?error:/m;
+// Colour sequences of the terminal, which may stand around any part of a diagnostic.
+const escape = String.fromCharCode(27);
+const colour = new RegExp(`${escape}\\[[0-9;]*[mK]`, 'g');
+
+// A place in a source, then error: what gcc and clang write for mistakes, in English.
+const sourceDiagnostic = /^[^\n]{1,4096}?:\d+(?::\d+)?: (?:fatal )?error:/m;
 
 // Words of trouble that is the machine's. Tried: cc1 and as killed, a full tmpfs, memory and file size limits.
 const infrastructure: readonly RegExp[] = [
@@ -41,7 +45,7 @@ const infrastructure: readonly RegExp[] = [
 export function classifyFailure(stderr: Buffer, exitStatus: number): 'user' | 'infrastructure' {
   // 1 is what both compilers exit with after diagnostics; 4 is gcc's internal error, 254 and more are launch failures.
   if (exitStatus !== 1) return 'infrastructure';
-  const text = stderr.toString('latin1');
+  const text = stderr.toString('latin1').replaceAll(colour, '');
   if (!sourceDiagnostic.test(text)) return 'infrastructure';
   return infrastructure.some((pattern) => pattern.test(text)) ? 'infrastructure' : 'user';
 }

@@ -2,7 +2,7 @@
 // keeps a job here. A variable without a row is none of a compiler's and stays out of the action, so that its key does
 // not vary with the weather; a test holds the table against the strings in the installed compilers.
 import type { ReasonId } from '../observe/reasons.ts';
-import type { Family, Language } from './translation-unit.ts';
+import type { Language } from './translation-unit.ts';
 
 type Fate =
   /** Part of the job: it can change what the compile writes. */
@@ -88,21 +88,15 @@ const rows = {
   VTE_VERSION: 'pass',
 } as const satisfies Record<string, Fate>;
 
-export type KnownVariable = keyof typeof rows;
-
 function fateOf(name: string): Fate | undefined {
-  return Object.hasOwn(rows, name) ? rows[name as KnownVariable] : undefined;
+  return Object.hasOwn(rows, name) ? rows[name as keyof typeof rows] : undefined;
 }
 
-/** True for a name that has a row. */
-export function isKnownVariable(name: string): boolean {
-  return fateOf(name) !== undefined;
-}
-
+/** Every name that has a row. */
 export const knownVariables: readonly string[] = Object.keys(rows);
 
 /** The first variable that keeps every compile here, or undefined. An empty one counts as set: compilers differ there. */
-export function environmentObstacle(env: ReadonlyMap<string, string>, _family: Family): string | undefined {
+export function environmentObstacle(env: ReadonlyMap<string, string>): string | undefined {
   for (const name of env.keys()) if (fateOf(name) === 'here') return name;
   return undefined;
 }
@@ -113,8 +107,8 @@ export type JobEnvironment =
 
 // Preloading is fakeroot's and the like: it shows the build other owners and modes, which a compiler does not write.
 /** What of the environment goes along with a job. */
-export function environmentFor(env: ReadonlyMap<string, string>, family: Family): JobEnvironment {
-  const obstacle = environmentObstacle(env, family);
+export function environmentFor(env: ReadonlyMap<string, string>): JobEnvironment {
+  const obstacle = environmentObstacle(env);
   if (obstacle !== undefined) return { kind: 'here', reason: 'environment', detail: obstacle };
   const variables: { name: string; value: string }[] = [];
   for (const [name, value] of env) if (fateOf(name) === 'pass') variables.push({ name, value });

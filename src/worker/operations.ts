@@ -44,21 +44,20 @@ export type Operations = {
 };
 
 const keepEndedMs = 60_000;
-// The largest result that is kept holds a few MB of outputs in memory.
-const maxEnded = 32;
+const maxEnded = 100;
 
 export function newOperations(): Operations {
   const live = new Map<string, Operation>();
-  const ended = new Map<string, Operation>();
+  const ended = new Map<string, { readonly operation: Operation; readonly atMs: number }>();
   const merged = new Map<DigestKey, Operation>();
   let draining = false;
 
-  const forgetLater = (operation: Operation): void => {
-    ended.set(operation.name, operation);
-    setTimeout(() => ended.delete(operation.name), keepEndedMs).unref();
-    for (const oldest of ended.keys()) {
-      if (ended.size <= maxEnded) return;
-      ended.delete(oldest);
+  const keepEnded = (operation: Operation): void => {
+    const nowMs = performance.now();
+    ended.set(operation.name, { operation, atMs: nowMs });
+    for (const [name, { atMs }] of ended) {
+      if (ended.size <= maxEnded && nowMs - atMs < keepEndedMs) return;
+      ended.delete(name);
     }
   };
 
@@ -74,7 +73,7 @@ export function newOperations(): Operations {
       .then(() => {
         live.delete(operation.name);
         if (merged.get(key) === operation) merged.delete(key);
-        forgetLater(operation);
+        keepEnded(operation);
       })
       .catch(() => undefined);
     return operation;
@@ -82,7 +81,7 @@ export function newOperations(): Operations {
 
   return {
     start,
-    find: (name) => live.get(name) ?? ended.get(name),
+    find: (name) => live.get(name) ?? ended.get(name)?.operation,
     running: () => live.size,
     drain: async () => {
       draining = true;
@@ -111,12 +110,17 @@ function begin({ actionDigest, run }: StartRequest): Operation {
     (end) => change({ kind: 'done', end }),
     (error: unknown) => change({ kind: 'failed', error }),
   );
+  const answered = ended.then(async () => {
+    if (waiting > 0) await left;
+    // Whoever asks again reads the outputs from the store.
+    if (state.kind === 'done') state = { kind: 'done', end: { ...state.end, fresh: new Map() } };
+  });
   return {
     name: `operations/${randomUUID()}`,
     actionDigest,
     state: () => state,
     ended,
-    answered: ended.then(() => (waiting === 0 ? undefined : left)),
+    answered,
     wait: () => {
       waiting += 1;
       let here = true;

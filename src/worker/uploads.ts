@@ -2,6 +2,8 @@
 // waiting for an answer in between: so who finds a blob missing waits for the uploads that had begun by then, before
 // saying so. And uploads share a budget of memory: their bytes are not read from the connection before there is room.
 
+import { GrpcError, grpcCode } from '../reapi/errors.ts';
+
 export type Uploads = {
   /** Runs an upload that holds up to `sizeBytes` in memory, when there is room for it. */
   readonly run: <T>(sizeBytes: number, upload: () => Promise<T>) => Promise<T>;
@@ -12,6 +14,32 @@ export type Uploads = {
 const budgetBytes = 32 << 20;
 // An upload of another client may be slow; then the missing blob is named without waiting any longer.
 const patienceMs = 10_000;
+
+// A client that is sending sends something within this; one that is not gives its share of the budget back.
+const idleMs = 60_000;
+
+/** The requests of one call. @throws GrpcError DEADLINE_EXCEEDED if none comes for a while. */
+export async function* withoutIdling<T>(requests: AsyncIterable<T>, patienceMs: number = idleMs): AsyncGenerator<T> {
+  const iterator = requests[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await soon(iterator.next(), patienceMs);
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+async function soon<T>(next: Promise<T>, patienceMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const idle = new Promise<never>((_, reject) => {
+    const late = (): void => reject(new GrpcError(grpcCode.DEADLINE_EXCEEDED, `nothing came for ${patienceMs} ms`));
+    timer = setTimeout(late, patienceMs);
+  });
+  try {
+    return await Promise.race([next, idle]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 export function newUploads(): Uploads {
   const running = new Set<Promise<unknown>>();

@@ -13,7 +13,10 @@ test('ninja builds through the farm and is not held up', async (t) => {
   const farm = await farmFor(t);
   const tree = someOfLeveldb(farm);
   writeNinja(tree, '');
-  const { status, output } = await farm.shoal(['run', '--', 'ninja', '-j6'], { cwd: tree.directory, env: strict(farm) });
+  const { status, output } = await farm.shoal(['run', '--', 'ninja', '-j6'], {
+    cwd: tree.directory,
+    env: strict(farm),
+  });
   assert.equal(status, 0, output);
   assert.equal(summaryOf(farm).remote, tree.lines.length);
   assert.deepEqual(farm.remains(), []);
@@ -24,7 +27,11 @@ test('a daemon that the first compile starts outlives ninja without holding it, 
   const tree = someOfLeveldb(farm);
   await farm.shoal(['run', '--', 'true'], { cwd: tree.directory });
   writeNinja(tree, `${farm.names}/shoal `);
-  const { status, output, wallMs } = await farm.run({ argv: ['ninja', '-j6'], cwd: tree.directory, env: { SHOAL_STRICT: '1' } });
+  const { status, output, wallMs } = await farm.run({
+    argv: ['ninja', '-j6'],
+    cwd: tree.directory,
+    env: { SHOAL_STRICT: '1' },
+  });
   assert.equal(status, 0, output);
   assert.ok(wallMs < 60_000, `${wallMs} ms`);
   assert.equal(objectsOf(tree), tree.lines.length);

@@ -15,8 +15,13 @@ const program = join(import.meta.dirname, 'compile-lines.js');
 type Both = {
   readonly home: Record<string, LineEnd>;
   readonly farm: Record<string, LineEnd>;
+  /** Files that differ between the two. */
+  readonly files: readonly string[];
   readonly summary: Summary;
 };
+/** Strict unless some of the failures have to be confirmed at home. */
+type Work = { readonly tree: string; readonly lines: readonly CompileLine[]; readonly strict: boolean };
+
 type Summary = { readonly files: number; readonly remote: number; readonly failed: number; readonly reasons: object };
 
 const cases: readonly {
@@ -33,8 +38,14 @@ for (const { projects, flags, everyNth } of cases) {
   test(`${which} of ${projects.join(', ')} with ${flags.join(' ')} compiles elsewhere as at home`, async (t) => {
     const farm = await farmFor(t);
     const tree = layOut(join(farm.directory, 'tree'), corpus(), { projects, flags, everyNth });
-    const { home, farm: away, summary } = await compileTwice(farm, tree.directory, tree.lines);
+    const {
+      home,
+      farm: away,
+      files,
+      summary,
+    } = await compileTwice(farm, { tree: tree.directory, lines: tree.lines, strict: true });
     assert.deepEqual(away, home);
+    assert.deepEqual(files, []);
     assert.equal(summary.remote, tree.lines.length, JSON.stringify(summary));
     const warned = Object.values(home).filter(({ stderr }) => stderr !== '').length;
     t.diagnostic(`${tree.lines.length} files, ${warned} with warnings`);
@@ -58,10 +69,13 @@ test('sources that do not compile, or warn, say and leave what they do at home, 
   const tree = join(farm.directory, 'tree');
   for (const [name, text] of Object.entries(sources)) write(join(tree, name), text);
   const lines = Object.keys(sources).flatMap((name) => [line(tree, name, 'new'), line(tree, name, 'old')]);
-  const { home, farm: away, summary } = await compileTwice(farm, tree, lines);
+  const { home, farm: away, files, summary } = await compileTwice(farm, { tree, lines, strict: false });
   assert.deepEqual(away, home);
+  assert.deepEqual(files, []);
   const failing = Object.values(home).filter(({ status }) => status !== 0).length;
   assert.ok(failing >= 10, `${failing} fail`);
+  // A missing header may be the farm's doing, and the assembler names no source: only those are confirmed at home.
+  assert.ok(summary.remote >= lines.length - 4, JSON.stringify(summary));
   t.diagnostic(JSON.stringify(summary));
 });
 
@@ -71,8 +85,8 @@ function line(tree: string, name: string, state: 'new' | 'old'): CompileLine {
   return { directory: tree, file: name, arguments: [compiler, '-Wall', '-MMD', '-c', name, '-o', output], output };
 }
 
-/** Compiles at home, then through the farm; asserts that both leave the same files. */
-async function compileTwice(farm: Farm, tree: string, lines: readonly CompileLine[]): Promise<Both> {
+/** Compiles at home, then through the farm, and says what each said and left. */
+async function compileTwice(farm: Farm, { tree, lines, strict }: Work): Promise<Both> {
   const list = join(farm.directory, 'lines.json');
   writeFileSync(list, JSON.stringify(lines));
   const answers = { home: join(farm.directory, 'home.json'), farm: join(farm.directory, 'farm.json') };
@@ -85,16 +99,16 @@ async function compileTwice(farm: Farm, tree: string, lines: readonly CompileLin
 
   prepare(tree, lines);
   const summary = join(farm.directory, 'summary.json');
-  const env = { SHOAL_SUMMARY: summary, SHOAL_STRICT: '1' };
+  const env = { SHOAL_SUMMARY: summary, SHOAL_STRICT: strict ? '1' : undefined };
   const away = await farm.shoal(['run', '--', ...argv(answers.farm)], { cwd: tree, env });
   assert.equal(away.status, 0, away.output);
 
-  assert.deepEqual(differences(join(tree, 'build-at-home'), join(tree, 'build')), []);
   assert.deepEqual(farm.remains(), []);
   const read = (file: string): unknown => JSON.parse(readFileSync(file, 'utf8'));
   return {
     home: read(answers.home) as Both['home'],
     farm: read(answers.farm) as Both['farm'],
+    files: differences(join(tree, 'build-at-home'), join(tree, 'build')),
     summary: read(summary) as Summary,
   };
 }

@@ -64,7 +64,11 @@ test('an interrupted build ends within a second, and its compiles on the workers
   assert.equal(status, 124);
   assert.ok(wallMs < (afterSeconds + 1) * 1000 + 200, `${wallMs} ms`);
   assert.deepEqual(farm.remains(), []);
-  await waitUntil('no compile left on a worker', 2000, () => !farm.workerProcesses().some(({ command }) => /cc1plus/.test(command)));
+  await waitUntil(
+    'no compile left on a worker',
+    2000,
+    () => !farm.workerProcesses().some(({ command }) => /cc1plus/.test(command)),
+  );
   const again = await farm.shoal(make, { cwd: tree.directory });
   assert.equal(again.status, 0, again.output);
   sameAsAtHome(tree);

@@ -37,7 +37,7 @@ const directive = fc
       '#/* c */include /* d\n */',
       '#inc\\\nlude ',
       '#include \\\n',
-      ' /**/ #\tinclude',
+      ' /**/ #\tinclude ',
     ),
     operand,
   )

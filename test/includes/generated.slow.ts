@@ -47,7 +47,7 @@ for (const compiler of ['gcc', 'clang']) {
         }
         rmSync(cwd, { recursive: true });
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
     console.info(compiler, counts);
     assert.ok(counts.found > 5 * counts.trees && counts.here < counts.trees / 2);

@@ -15,6 +15,7 @@ import { clientStream, serverStream, unary, type Handler, type Send } from '../.
 import { compress, decompress, maxZstdBytes } from '../../reapi/zstd.ts';
 import type { BlobStore, BlobUpload } from '../../store/blob-store.ts';
 import { grpcErrorFrom, invalid } from './checks.ts';
+import { withoutIdling } from '../uploads.ts';
 import type { CasWorld } from './cas.ts';
 import { newBrokenUploads, type BrokenUploads } from './broken-uploads.ts';
 
@@ -90,7 +91,7 @@ async function writeBlob(
   broken: BrokenUploads,
   requests: AsyncIterable<WriteRequest>,
 ): Promise<WriteResponse> {
-  const iterator = requests[Symbol.asyncIterator]();
+  const iterator = withoutIdling(requests);
   const first = await iterator.next();
   if (first.done === true) throw invalid('the upload is empty');
   const { resourceName, writeOffset } = first.value;
@@ -115,7 +116,7 @@ async function writeBlob(
   );
 }
 
-async function* continued(first: WriteRequest, rest: AsyncIterator<WriteRequest>): AsyncGenerator<WriteRequest> {
+async function* continued(first: WriteRequest, rest: AsyncGenerator<WriteRequest>): AsyncGenerator<WriteRequest> {
   yield first;
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }

@@ -19,7 +19,7 @@ import type { Status } from '../../reapi/gen/rpc.ts';
 import { clientStream, serverStream, unary, type Handler, type Send } from '../../reapi/server.ts';
 import { compress, decompress } from '../../reapi/zstd.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
-import type { Uploads } from '../uploads.ts';
+import { withoutIdling, type Uploads } from '../uploads.ts';
 import {
   checkDigestFunction,
   checkedDigest,
@@ -56,7 +56,7 @@ export function casService({ store, uploads }: CasWorld): readonly Handler[] {
       { path: path('BatchUpdateBlobs'), request: BatchUpdateBlobsRequest, response: BatchUpdateBlobsResponse },
       (requests) =>
         uploads.run(batchMemoryBytes, async () => {
-          for await (const request of requests) return updateBlobs(store, request);
+          for await (const request of withoutIdling(requests)) return updateBlobs(store, request);
           throw invalid('the request is empty');
         }),
     ),

@@ -1,0 +1,182 @@
+// A whole build through a real worker on this box, as a user runs it: make, the launcher, the daemon, the sandbox.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openRuntimeDir } from '../../src/trust/runtime-dir.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const main = join(root, 'dist/src/cli/main.js');
+const base = mkdtempSync(join(tmpdir(), 'shoal-build-'));
+const project = join(base, 'project');
+let worker: ChildProcess;
+let hosts = '';
+
+const makefile = `OBJECTS = one.o two.o three.o
+all: program
+program: $(OBJECTS)
+\t$(CXX) -o $@ $(OBJECTS)
+%.o: %.c
+\t$(CC) -g -O1 -Wall -MD -c $< -o $@
+%.o: %.cc
+\t$(CXX) -g -std=c++17 -MMD -MP -c $< -o $@
+`;
+
+const sources: Readonly<Record<string, string>> = {
+  Makefile: makefile,
+  'include/one.h': '#pragma once\n#include "two.h"\n#define ONE 1\n',
+  'include/two.h': '#pragma once\n#include <stdio.h>\n',
+  'one.c': '#include "include/one.h"\nint one(void) { int unused; return ONE; }\n',
+  'two.cc': '#include <vector>\n#include <string>\nstd::vector<std::string> two() { return {"a"}; }\n',
+  'three.cc': 'extern "C" int one(void);\nint main() { return one() - 1; }\n',
+};
+
+function writeProject(): void {
+  mkdirSync(join(project, 'include'), { recursive: true });
+  for (const [name, text] of Object.entries(sources)) writeFileSync(join(project, name), text);
+}
+
+type Ran = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
+
+function run(command: readonly [string, ...string[]], env: Readonly<Record<string, string>> = {}): Ran {
+  const [file, ...args] = command;
+  const { PATH = '' } = process.env;
+  const clean = { PATH, HOME: base, XDG_CACHE_HOME: join(base, 'cache'), SHOAL_HOSTS: hosts, ...env };
+  const { status, stdout, stderr } = spawnSync(file, args, {
+    cwd: project,
+    env: clean,
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  return { status, stdout, stderr };
+}
+
+const shoal = (words: readonly string[], env: Readonly<Record<string, string>> = {}): Ran =>
+  run([process.execPath, main, ...words], env);
+
+function summaryOf(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const file = join(base, 'summary.json');
+  rmSync(file, { force: true });
+  const ran = shoal(words, { SHOAL_SUMMARY: file, ...env });
+  const summary = JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, unknown>>;
+  return { ran, summary };
+}
+
+const products = ['one.o', 'two.o', 'three.o', 'one.d', 'two.d', 'three.d'];
+const contents = (): Buffer[] => products.map((name) => readFileSync(join(project, name)));
+const clean = (): void => [...products, 'program'].forEach((name) => rmSync(join(project, name), { force: true }));
+
+before(async () => {
+  writeProject();
+  worker = spawn(
+    process.execPath,
+    [main, 'worker', '--listen', '127.0.0.1:0', '--slots', '2', '--state', join(base, 'state')],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { PATH: process.env['PATH'], HOME: base, XDG_CACHE_HOME: join(base, 'cache') },
+    },
+  );
+  hosts = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    worker.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      const ready = /^ready (\S+)$/m.exec(text);
+      if (ready?.[1] !== undefined) resolve(ready[1]);
+    });
+    worker.on('close', (status) => reject(new Error(`the worker ended with ${status}`)));
+  });
+});
+
+after(async () => {
+  const gone = new Promise((resolve) => worker.once('close', resolve));
+  worker.kill('SIGTERM');
+  assert.equal(await gone, 0, 'SIGTERM ends a worker with status 0');
+  rmSync(base, { recursive: true, force: true });
+});
+
+test('a build through the farm leaves what the local build leaves', () => {
+  const local = run(['make', '-s']);
+  assert.equal(local.status, 0, local.stderr);
+  const expected = contents();
+  clean();
+  const { ran, summary } = summaryOf(['make', '-s', '-j2'], { SHOAL_STRICT: '1' });
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.deepEqual(contents(), expected);
+  assert.ok(ran.stderr.startsWith(local.stderr), 'the warnings are the same, ours come after them');
+  assert.deepEqual([summary['files'], summary['remote'], summary['local'], summary['fallbacks']], [3, 3, 0, 0]);
+  assert.deepEqual(summary['reasons'], { link: 1 });
+});
+
+test('the same build again comes from the results, unless they are switched off', () => {
+  clean();
+  assert.equal(summaryOf(['make', '-s', '-j2']).summary['cached'], 3);
+  clean();
+  assert.equal(summaryOf(['make', '-s', '-j2'], { SHOAL_RESULT_CACHE: 'off' }).summary['remote'], 3);
+});
+
+test('a header that changed, with the same size, is seen by the next compile', () => {
+  writeFileSync(join(project, 'include/one.h'), (sources['include/one.h'] ?? '').replace('ONE 1', 'ONE 2'));
+  rmSync(join(project, 'one.o'));
+  shoal(['make', '-s', 'one.o']);
+  const remote = readFileSync(join(project, 'one.o'));
+  run(['make', '-s', '-B', 'one.o']);
+  assert.deepEqual(remote, readFileSync(join(project, 'one.o')));
+});
+
+test("a mistake in the source is reported as the compiler reports it, with make's status", () => {
+  writeFileSync(join(project, 'one.c'), 'int one(void) { return undeclared; }\n');
+  rmSync(join(project, 'one.o'), { force: true });
+  const local = run(['make', '-s', 'one.o']);
+  const { ran, summary } = summaryOf(['make', '-s', 'one.o']);
+  assert.equal(ran.status, local.status);
+  assert.ok(ran.stderr.startsWith(local.stderr), ran.stderr);
+  assert.equal(summary['failed'], 1);
+  writeProject();
+});
+
+test("shoal run ends with the command's own status, and says so when no compile came by", () => {
+  assert.equal(shoal(['run', '--', 'sh', '-c', 'exit 7']).status, 7);
+  assert.match(shoal(['run', '--', 'true']).stderr, /no compile reached shoal/);
+  assert.equal(shoal(['run', '--', 'no-such-command']).status, 127);
+});
+
+test('without any worker the build runs here, and one line says how to add one', () => {
+  clean();
+  const { ran, summary } = summaryOf(['make', '-s'], { SHOAL_HOSTS: '127.0.0.1:1' });
+  assert.equal(ran.status, 0);
+  assert.equal(ran.stderr.split('\n').filter((line) => line.includes('shoal worker')).length >= 1, true);
+  assert.deepEqual(summary['reasons'], { 'no-worker': 3, link: 1 });
+  clean();
+  const strict = shoal(['make', '-s'], { SHOAL_HOSTS: '127.0.0.1:1', SHOAL_STRICT: '1' });
+  assert.notEqual(strict.status, 0);
+  assert.match(strict.stderr, /strict.*no-worker/);
+});
+
+test('a compile whose environment was scrubbed is still part of its build', () => {
+  clean();
+  const command = 'env -i PATH="$PATH" make -s one.o';
+  assert.equal(summaryOf(['run', '--', 'sh', '-c', command]).summary['files'], 1);
+});
+
+test('status and stop speak for the daemon, and nothing is left of it', async () => {
+  const launcher = join(base, 'cache', 'shoal', 'bin', 'shoal');
+  rmSync(join(project, 'one.o'), { force: true });
+  assert.equal(
+    run([launcher, 'gcc', '-c', 'one.c', '-o', 'one.o']).status,
+    0,
+    'the launcher starts the daemon by itself',
+  );
+  const status = JSON.parse(shoal(['status', '--json']).stdout) as Readonly<Record<string, unknown>>;
+  assert.equal(status['running'], true);
+  assert.equal(shoal(['stop']).status, 0);
+  assert.equal(existsSync(`/proc/${String(status['pid'])}`), false);
+  const { socket } = openRuntimeDir();
+  assert.equal(existsSync(socket), false);
+  const refused = connect(socket);
+  await new Promise<void>((resolve) => refused.once('error', () => resolve()));
+  assert.match(shoal(['status']).stderr, /no daemon/);
+});
