@@ -1,6 +1,5 @@
 // distcc as Debian has it (3.4): a distccd on each worker, preprocessing at home, fallback off.
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { startDaemon, type Place } from '../processes.ts';
 import { makeTask, type Side } from '../side.ts';
@@ -44,9 +43,4 @@ function distccd(place: Place, state: string) {
   const argv = ['distccd', '--daemon', '--no-detach', '--allow', '10.77.0.0/16', '--listen', place.host.address];
   argv.push('--jobs', String(slots), '--user', 'distccd', '--log-file', log);
   return startDaemon(place, { argv, env: { TMPDIR: state }, log: join(state, 'stderr') });
-}
-
-/** Part of the record: which distcc this is. */
-export function distccVersion(): string {
-  return execFileSync('distcc', ['--version'], { encoding: 'utf8' }).split('\n')[0] ?? '';
 }

@@ -34,9 +34,25 @@ export function findClosure(world: ClientWorld, job: UnderstoodJob): JobClosure 
   return found.kind === 'here' ? found : { ...found, epoch };
 }
 
+// Directories in which this job looks for nothing: what vanishes there can wait.
+const fullCheckMs = 250;
+
+/**
+ * Takes out what no longer exists. The closure has just looked at every directory that this job can look into, and a
+ * name gone from one of them is a new generation; the other directories, half of all stats, are looked at in turn.
+ */
+function dropVanished(world: ClientWorld, layer: Layer, { epoch }: JobClosure): void {
+  const { generation } = world.includes.counts();
+  const nowMs = world.clock.nowMs();
+  const { checked } = layer;
+  if (generation === checked.generation && nowMs - checked.atMs < fullCheckMs) return;
+  for (const entry of world.includes.vanished(layer.present.values(), epoch)) removePath(layer, entry.path);
+  layer.checked = { atMs: nowMs, generation: world.includes.counts().generation };
+}
+
 /** Puts the closure into the build's layer, takes out what no longer exists, and gives the job's root. */
 export function layInputs(world: ClientWorld, layer: Layer, closure: JobClosure): TreeDirectory {
-  for (const entry of world.includes.vanished(layer.present.values(), closure.epoch)) removePath(layer, entry.path);
+  dropVanished(world, layer, closure);
   addToLayer(layer, closure.directories satisfies readonly DirectoryEntry[]);
   addToLayer(layer, closure.symlinks);
   addToLayer(layer, closure.files, closure.source);

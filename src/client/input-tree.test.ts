@@ -31,7 +31,7 @@ function flatten(root: TreeDirectory): Map<string, string> {
   const messages = new Map<string, TreeDirectory>();
   const collect = (directory: TreeDirectory): void => {
     messages.set(directory.digest.hash, directory);
-    directory.children.forEach(collect);
+    directory.children.forEach((child) => collect(child));
   };
   collect(root);
   const paths = new Map<string, string>();

@@ -10,10 +10,13 @@
 import type { FileEntry, TreeEntry } from '../includes/types.ts';
 import { digestOf, type Digest } from '../reapi/digest.ts';
 import {
-  encodeDirectory,
+  compareNames,
   encodeDirectoryNode,
   encodeFileNode,
   encodeSymlinkNode,
+  joinEntries,
+  type DirectoryEntries,
+  type EncodedEntry,
 } from '../reapi/directory-encoding.ts';
 
 /** One encoded Directory with what its digests stand for. Immutable. */
@@ -21,8 +24,11 @@ export type TreeDirectory = {
   readonly digest: Digest;
   readonly bytes: Buffer;
   readonly files: readonly FileEntry[];
-  readonly children: readonly TreeDirectory[];
+  readonly children: ReadonlyMap<string, TreeDirectory>;
 };
+
+/** A Directory's entries, sorted, and the Directory made of them. */
+type Encoded = { readonly entries: DirectoryEntries; readonly tree: TreeDirectory };
 
 type Node = {
   readonly name: string;
@@ -30,7 +36,7 @@ type Node = {
   readonly directories: Map<string, Node>;
   readonly files: Map<string, FileEntry>;
   readonly symlinks: Map<string, string>;
-  encoded: TreeDirectory | undefined;
+  encoded: Encoded | undefined;
 };
 
 export type Layer = {
@@ -40,6 +46,8 @@ export type Layer = {
   /** The ids of all that is present: most entries of a job are there already, and this is how that is seen. */
   readonly ids: Set<number>;
   readonly byHash: Map<string, Set<FileEntry>>;
+  /** When all of it was last compared with the disk, and the include view's generation then. */
+  checked: { readonly atMs: number; readonly generation: number };
 };
 
 function newNode(name: string, parent: Node | undefined): Node {
@@ -47,7 +55,13 @@ function newNode(name: string, parent: Node | undefined): Node {
 }
 
 export function newLayer(): Layer {
-  return { root: newNode('', undefined), present: new Map(), ids: new Set(), byHash: new Map() };
+  return {
+    root: newNode('', undefined),
+    present: new Map(),
+    ids: new Set(),
+    byHash: new Map(),
+    checked: { atMs: 0, generation: -1 },
+  };
 }
 
 function touch(node: Node): void {
@@ -138,43 +152,11 @@ export function removePath(layer: Layer, path: string): void {
   touch(node);
 }
 
-type Overlay = { readonly names: readonly string[]; readonly file: FileEntry } | undefined;
-
-function encodeNode(layer: Layer, node: Node, extra: Overlay): TreeDirectory {
-  if (extra === undefined && node.encoded !== undefined) return node.encoded;
-  const [next, ...deeper] = extra?.names ?? [];
-  const isLast = extra !== undefined && deeper.length === 0;
-  const directories = new Map<string, TreeDirectory>();
-  for (const [name, child] of node.directories) {
-    const inside = extra !== undefined && !isLast && name === next ? { names: deeper, file: extra.file } : undefined;
-    directories.set(name, encodeNode(layer, child, inside));
-  }
-  if (extra !== undefined && !isLast && next !== undefined && !node.directories.has(next)) {
-    directories.set(next, encodeNode(layer, newNode(next, node), { names: deeper, file: extra.file }));
-  }
-  const files = new Map(node.files);
-  if (extra !== undefined && isLast && next !== undefined) files.set(next, extra.file);
-  const bytes = encodeDirectory({
-    files: [...files].map(([name, file]) => ({ name, bytes: encodeFile(layer, name, file, extra?.file) })),
-    directories: [...directories].map(([name, child]) => ({ name, bytes: encodeDirectoryNode(name, child.digest) })),
-    symlinks: [...node.symlinks].map(([name, target]) => ({ name, bytes: encodeSymlinkNode(name, target) })),
-  });
-  const encoded: TreeDirectory = {
-    digest: digestOf(bytes),
-    bytes,
-    files: [...files.values()],
-    children: [...directories.values()],
-  };
-  if (extra === undefined) node.encoded = encoded;
-  return encoded;
-}
-
 // Bytes of a FileNode without a time never change: they are made once a file.
 const plainNodes = new WeakMap<FileEntry, Buffer>();
 
-function encodeFile(layer: Layer, name: string, file: FileEntry, own: FileEntry | undefined): Buffer {
-  const twin = own !== undefined && file !== own && file.digest.sizeBytes > 0 && file.digest.hash === own.digest.hash;
-  if (twin || isShared(layer, file)) {
+function encodeFile(layer: Layer, name: string, file: FileEntry): Buffer {
+  if (isShared(layer, file)) {
     return encodeFileNode({ name, digest: file.digest, executable: file.executable, mtimeNs: file.mtimeNs });
   }
   let bytes = plainNodes.get(file);
@@ -185,19 +167,64 @@ function encodeFile(layer: Layer, name: string, file: FileEntry, own: FileEntry 
   return bytes;
 }
 
+const sorted = (entries: EncodedEntry[]): EncodedEntry[] => entries.sort((a, b) => compareNames(a.name, b.name));
+
+/** The node and all below it, encoded; kept until something there changes. */
+function encodeNode(layer: Layer, node: Node): Encoded {
+  if (node.encoded !== undefined) return node.encoded;
+  const children = [...node.directories].map(([name, child]) => ({ name, tree: encodeNode(layer, child).tree }));
+  const entries: DirectoryEntries = {
+    files: sorted([...node.files].map(([name, file]) => ({ name, bytes: encodeFile(layer, name, file) }))),
+    directories: sorted(children.map(({ name, tree }) => ({ name, bytes: encodeDirectoryNode(name, tree.digest) }))),
+    symlinks: sorted([...node.symlinks].map(([name, target]) => ({ name, bytes: encodeSymlinkNode(name, target) }))),
+  };
+  const tree = treeOf(entries, [...node.files.values()], new Map(children.map(({ name, tree }) => [name, tree])));
+  node.encoded = { entries, tree };
+  return node.encoded;
+}
+
+function treeOf(
+  entries: DirectoryEntries,
+  files: readonly FileEntry[],
+  children: ReadonlyMap<string, TreeDirectory>,
+): TreeDirectory {
+  const bytes = joinEntries(entries);
+  return { digest: digestOf(bytes), bytes, files, children };
+}
+
+/** The entries with one more, or with one in place of the one of its name. */
+function withEntry(entries: readonly EncodedEntry[], entry: EncodedEntry): EncodedEntry[] {
+  const at = entries.findIndex(({ name }) => compareNames(name, entry.name) >= 0);
+  if (at < 0) return [...entries, entry];
+  return [...entries.slice(0, at), entry, ...entries.slice(entries[at]?.name === entry.name ? at + 1 : at)];
+}
+
+/** The node with one file more, `names` below it: only the Directories on the way there are made anew. */
+function encodeWith(layer: Layer, node: Node, names: readonly string[], file: FileEntry): TreeDirectory {
+  const { entries, tree } = encodeNode(layer, node);
+  const [name = '', ...deeper] = names;
+  if (deeper.length === 0) {
+    const files = withEntry(entries.files, { name, bytes: encodeFile(layer, name, file) });
+    return treeOf({ ...entries, files }, [...tree.files, file], tree.children);
+  }
+  const child = encodeWith(layer, node.directories.get(name) ?? newNode(name, node), deeper, file);
+  const directories = withEntry(entries.directories, { name, bytes: encodeDirectoryNode(name, child.digest) });
+  return treeOf({ ...entries, directories }, tree.files, new Map([...tree.children, [name, child]]));
+}
+
 /**
  * The root for one job: the layer and the job's own source. A source whose content also stands elsewhere in the layer
  * joins the layer, so that both paths carry their times.
  */
 export function rootFor(layer: Layer, source: FileEntry): TreeDirectory {
-  if (layer.ids.has(source.id)) return encodeNode(layer, layer.root, undefined);
+  if (layer.ids.has(source.id)) return encodeNode(layer, layer.root).tree;
   const twins = layer.byHash.get(source.digest.hash);
   if (layer.present.has(source.path) || (source.digest.sizeBytes > 0 && twins !== undefined && twins.size > 0)) {
     place(layer, source);
-    return encodeNode(layer, layer.root, undefined);
+    return encodeNode(layer, layer.root).tree;
   }
   const names = source.path.split('/').filter((name) => name !== '');
-  return encodeNode(layer, layer.root, { names, file: source });
+  return encodeWith(layer, layer.root, names, source);
 }
 
 export type TreeBlob = { readonly digest: Digest; readonly bytes: () => Buffer };
@@ -209,7 +236,7 @@ export function blobsMissing(root: TreeDirectory, has: (digest: Digest) => boole
   const visit = (directory: TreeDirectory): void => {
     if (seen.has(directory.digest.hash) || has(directory.digest)) return;
     seen.add(directory.digest.hash);
-    for (const child of directory.children) visit(child);
+    for (const child of directory.children.values()) visit(child);
     for (const file of directory.files) {
       if (seen.has(file.digest.hash) || has(file.digest)) continue;
       seen.add(file.digest.hash);

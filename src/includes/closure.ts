@@ -1,7 +1,7 @@
 // One compile's walk over its context's graph. What it passes is checked against the disk on the way; should that change
 // the graph, the walk begins again.
 import { definitionFromOption, type Definition, type Definitions } from './definitions.ts';
-import { headersNamed, type Header } from './expand.ts';
+import { headersNamed, type Header, type Lookup } from './expand.ts';
 import { forcedLeads, leadsFor, leadToPath, lookOf, rebuild, updateLeads, vouchedBy } from './context.ts';
 import type { Context, Lead, Node } from './context.ts';
 import { checkFile, definitionsOf, entryOf, scanOf, type FileState } from './records.ts';
@@ -203,11 +203,11 @@ function macroVerdict(request: ClosureRequest): Here | undefined {
 
 function takeComputed(walk: Walk): void {
   const { context, look } = walk;
-  let lookup: ((name: string) => readonly Definition[]) | undefined;
+  let lookup: Lookup | undefined;
   for (const node of walk.nodes) {
     for (const { text, line } of scanOf(context.records, node.record).computed) {
       lookup ??= definitionLookup(walk);
-      const headers = headersNamed(text, lookup);
+      const headers = readingOf(context, text, lookup);
       if (headers === undefined) {
         walk.verdict ??= here('computed-include', `${node.place.path}:${line}: ${text}`);
         return;
@@ -217,6 +217,27 @@ function takeComputed(walk: Walk): void {
       }
     }
   }
+}
+
+/** Working an operand out takes milliseconds; asking whether its macros still have the same definitions does not. */
+function readingOf(context: Context, operand: string, lookup: Lookup): readonly Header[] | undefined {
+  const known = context.readings.get(operand);
+  if (known !== undefined && [...known.used].every(([name, before]) => sameDefinitions(before, lookup(name)))) {
+    return known.headers;
+  }
+  const used = new Map<string, readonly Definition[]>();
+  const headers = headersNamed(operand, (name) => {
+    const definitions = lookup(name);
+    used.set(name, definitions);
+    return definitions;
+  });
+  context.readings.set(operand, { used, headers });
+  return headers;
+}
+
+function sameDefinitions(a: readonly Definition[], b: readonly Definition[]): boolean {
+  const before = new Set(a.map(definitionKey));
+  return a.length === b.length && b.every((definition) => before.has(definitionKey(definition)));
 }
 
 function asInclude({ name }: Header): Include {
@@ -236,7 +257,7 @@ const unknowable: Definition = { parameters: undefined, isVariadic: false, body:
 const builtIn = /^__(?:FILE|FILE_NAME|BASE_FILE|LINE|COUNTER|INCLUDE_LEVEL|DATE|TIME|TIMESTAMP)__$|^_Pragma$/;
 
 /** All definitions of a name in the files met so far, on the command line and of the compiler. */
-function definitionLookup(walk: Walk): (name: string) => readonly Definition[] {
+function definitionLookup(walk: Walk): Lookup {
   const options = new Map<string, Definition[]>();
   for (const { kind, text } of walk.request.macros) {
     if (kind === 'undefine') continue;
@@ -262,11 +283,10 @@ function definitionLookup(walk: Walk): (name: string) => readonly Definition[] {
 
 function distinct(definitions: ReadonlySet<Definition>): Definition[] {
   const byText = new Map<string, Definition>();
-  for (const definition of definitions) {
-    byText.set(
-      `${definition.parameters?.join() ?? '-'}\0${definition.isVariadic}\0${definition.body ?? '\0'}`,
-      definition,
-    );
-  }
+  for (const definition of definitions) byText.set(definitionKey(definition), definition);
   return [...byText.values()];
+}
+
+function definitionKey({ parameters, isVariadic, body }: Definition): string {
+  return `${parameters?.join() ?? '-'}\0${isVariadic}\0${body ?? '\0'}`;
 }

@@ -3,6 +3,8 @@
 //
 // The graph takes every candidate that exists, in whatever directory of the search path: the order of the path, and which
 // candidate shadows which, is the compiler's business at both ends, and cannot be got wrong here.
+import type { Definition } from './definitions.ts';
+import type { Header } from './expand.ts';
 import type { Include, ScanResult } from './scan.ts';
 import { recordAt, scanOf, type FileRecord, type Records } from './records.ts';
 import { follow, hasPrecompiled, newTrail } from './tree.ts';
@@ -46,6 +48,13 @@ export type Context = {
   readonly byName: Map<string, Lead>;
   readonly beside: Map<Directory, Map<string, Lead>>;
   readonly inside: Map<Directory, string | undefined>;
+  /** What operands of #include that macros make came out as, with the definitions that were met on the way. */
+  readonly readings: Map<string, Reading>;
+};
+
+export type Reading = {
+  readonly used: ReadonlyMap<string, readonly Definition[]>;
+  readonly headers: readonly Header[] | undefined;
 };
 
 export function contextKey(request: ClosureRequest): string {
@@ -69,6 +78,7 @@ export function newContext(tree: Tree, records: Records, request: ClosureRequest
     byName: new Map(),
     beside: new Map(),
     inside: new Map(),
+    readings: new Map(),
   };
 }
 

@@ -45,6 +45,25 @@ test('tokens are pasted and made strings as the preprocessor does', () => {
   assert.deepEqual(named('F ( G )', '#define F(x) <x>\n#define G a.h'), ['<G>', '<a.h>'], 'G may be undefined there');
 });
 
+test('forty event headers in one closure are no trouble', () => {
+  const lines = Array.from({ length: 40 }, (_, i) => {
+    return `#define TRACE_SYSTEM s${i}\n#define TRACE_INCLUDE_PATH ../../drivers/d${i}\n#define TRACE_INCLUDE_FILE t${i}\n`;
+  });
+  const text = `${lines.join('')}#define TRACE_INCLUDE_FILE TRACE_SYSTEM
+#define STR_1(x...) #x
+#define STR(x...) STR_1(x)
+#define __TRACE_INCLUDE(system) <trace/events/system.h>
+#define __TRACE_INCLUDE(system) STR(TRACE_INCLUDE_PATH/system.h)
+#define TRACE_INCLUDE(system) __TRACE_INCLUDE(system)`;
+  const found = named('TRACE_INCLUDE(TRACE_INCLUDE_FILE)', text) ?? [];
+  assert.ok(found.includes('"../../drivers/d39/t7.h"') && found.includes('<trace/events/s5.h>'));
+});
+
+test('a name that only the expansion brings to its parentheses is expanded', () => {
+  assert.ok(named('F(x.h)', '#define F G\n#define G(a) <lib/a>')?.includes('<lib/x.h>'));
+  assert.ok(named('F G(x.h)', '#define F\n#define G(a) <lib/a>')?.includes('<lib/x.h>'));
+});
+
 test('a macro that leads to itself ends', () => {
   assert.equal(named('A', '#define A B\n#define B A'), undefined);
 });

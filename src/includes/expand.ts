@@ -16,9 +16,9 @@ type Token = {
 
 type Tokens = readonly Token[];
 
-// Kernel trace headers, with some 20 event headers in one closure, need about 2,000.
-const maxSteps = 50_000;
-const maxHeaders = 4096;
+// A trace header of the kernel that 40 event headers may stand behind has 3,400 readings; a closure there has about 20.
+const maxReadings = 8192;
+const maxSteps = 200_000;
 
 class TooManyError extends Error {}
 
@@ -30,7 +30,6 @@ export function headersNamed(operand: string, lookup: Lookup): readonly Header[]
   try {
     for (const tokens of expand({ lookup, steps: 0 }, tokensOf(operand))) {
       for (const header of headersOf(tokens)) headers.set(`${header.isQuoted}${header.name}`, header);
-      if (headers.size > maxHeaders) return undefined;
     }
   } catch (error) {
     if (error instanceof TooManyError) return undefined;
@@ -58,41 +57,94 @@ function tokensOf(text: string): Token[] {
   return tokens;
 }
 
-/** Every way the tokens may come out. */
-function* expand(work: Work, tokens: Tokens): Generator<Tokens> {
-  const [head, ...rest] = tokens;
-  if (head === undefined) {
-    yield [];
-    return;
-  }
+function step(work: Work): void {
   if (++work.steps > maxSteps) throw new TooManyError();
-  for (const tail of expand(work, rest)) yield [head, ...tail];
-  if (head.kind !== 'word' || head.hidden.has(head.text)) return;
-  for (const definition of work.lookup(head.text)) {
-    const call = definition.parameters === undefined ? { args: [], rest } : argumentsIn(rest, definition);
-    if (call === undefined) continue;
-    if (definition.body === undefined) throw new TooManyError();
-    const hidden = new Set([...head.hidden, head.text]);
-    for (const replaced of substitute(work, definition, call.args)) {
-      const first = replaced[0];
-      const spaced = first === undefined ? replaced : [{ ...first, hasSpace: head.hasSpace }, ...replaced.slice(1)];
-      const marked = spaced.map((token) => ({ ...token, hidden: new Set([...token.hidden, ...hidden]) }));
-      yield* expand(work, [...marked, ...call.rest]);
-    }
-  }
 }
 
-type Call = { readonly args: readonly Tokens[]; readonly rest: Tokens };
+/** Readings that differ. */
+function distinct(readings: readonly Tokens[]): Tokens[] {
+  if (readings.length > maxReadings) throw new TooManyError();
+  const byText = new Map<string, Tokens>();
+  for (const tokens of readings) {
+    const key = tokens.map(
+      (token) => `${token.hasSpace ? ' ' : ''}${token.hidden.has(token.text) ? '!' : ''}${token.text}`,
+    );
+    byText.set(key.join('\0'), tokens);
+  }
+  return [...byText.values()];
+}
 
-function argumentsIn(tokens: Tokens, { parameters = [], isVariadic }: Definition): Call | undefined {
-  if (tokens[0]?.text !== '(') return undefined;
+/** Every way the tokens may come out. */
+function expand(work: Work, tokens: Tokens): Tokens[] {
+  // From the end: what follows a token is worked out once for all its readings.
+  const from: Tokens[][] = [];
+  from[tokens.length] = [[]];
+  for (let at = tokens.length - 1; at >= 0; at--) {
+    const readings: Tokens[] = [];
+    for (const { reading, next } of readingsAt(work, tokens, at)) {
+      for (const tail of from[next] ?? []) {
+        step(work);
+        readings.push([...reading, ...tail]);
+      }
+      // A name of a macro with parentheses that only now meets its parentheses.
+      const last = reading.at(-1);
+      if (last === undefined || (reading.length === 1 && next === at + 1 && last === tokens[at])) continue;
+      if (tokens[next]?.text !== '(' || !isExpandable(work, last)) continue;
+      for (const joined of expand(work, [last, ...tokens.slice(next)]))
+        readings.push([...reading.slice(0, -1), ...joined]);
+    }
+    from[at] = distinct(readings);
+  }
+  return from[0] ?? [];
+}
+
+type Reading = { readonly reading: Tokens; readonly next: number };
+
+function isExpandable(work: Work, token: Token): boolean {
+  return token.kind === 'word' && !token.hidden.has(token.text) && work.lookup(token.text).length > 0;
+}
+
+/** The ways one token, with the arguments behind it, may come out. */
+function readingsAt(work: Work, tokens: Tokens, at: number): Reading[] {
+  step(work);
+  const head = tokens[at];
+  if (head === undefined) return [];
+  if (!isExpandable(work, head)) return [{ reading: [head], next: at + 1 }];
+  const hidden = new Set([...head.hidden, head.text]);
+  const definitions = work.lookup(head.text);
+  // As it is: undefined at this place, and then so throughout the directive; or without the parentheses that it needs.
+  const needsCall = definitions.some((definition) => definition.parameters !== undefined);
+  const readings: Reading[] = [{ reading: [needsCall ? head : { ...head, hidden }], next: at + 1 }];
+  for (const definition of definitions) {
+    const call =
+      definition.parameters === undefined ? { args: [], next: at + 1 } : argumentsIn(tokens, at + 1, definition);
+    if (call === undefined) continue;
+    if (definition.body === undefined) throw new TooManyError();
+    for (const replaced of substitute(work, definition, call.args)) {
+      const marked = replaced.map((token, i) => ({
+        ...token,
+        hasSpace: i === 0 ? head.hasSpace : token.hasSpace,
+        hidden: new Set([...token.hidden, ...hidden]),
+      }));
+      for (const reading of expand(work, marked)) readings.push({ reading, next: call.next });
+    }
+  }
+  return readings;
+}
+
+type Call = { readonly args: readonly Tokens[]; readonly next: number };
+
+function argumentsIn(tokens: Tokens, start: number, { parameters = [], isVariadic }: Definition): Call | undefined {
+  if (tokens[start]?.text !== '(') return undefined;
   const args: Token[][] = [[]];
-  let depth = 0;
-  for (const [i, token] of tokens.entries()) {
-    if (token.text === '(' && depth++ === 0) continue;
+  let depth = 1;
+  for (let at = start + 1; at < tokens.length; at++) {
+    const token = tokens[at];
+    if (token === undefined) return undefined;
+    if (token.text === '(') depth++;
     if (token.text === ')' && --depth === 0) {
       const isNone = parameters.length === 0 && args.length === 1 && args[0]?.length === 0;
-      return { args: isNone ? [] : args, rest: tokens.slice(i + 1) };
+      return { args: isNone ? [] : args, next: at + 1 };
     }
     const isLast = isVariadic && args.length >= parameters.length;
     if (token.text === ',' && depth === 1 && !isLast) args.push([]);
@@ -101,49 +153,48 @@ function argumentsIn(tokens: Tokens, { parameters = [], isVariadic }: Definition
   return undefined;
 }
 
-function* substitute(work: Work, definition: Definition, args: readonly Tokens[]): Generator<Tokens> {
-  const body = tokensOf(definition.body ?? '');
-  if (body.some((token) => token.text === '__VA_OPT__')) throw new TooManyError();
-  yield* substituteFrom(work, { body, definition, args }, { at: 0, done: [] });
-}
-
 type Substitution = { readonly body: Tokens; readonly definition: Definition; readonly args: readonly Tokens[] };
 
-function* substituteFrom(
-  work: Work,
-  substitution: Substitution,
-  { at, done }: { readonly at: number; readonly done: Tokens },
-): Generator<Tokens> {
-  if (++work.steps > maxSteps) throw new TooManyError();
+/** The body with its arguments in place: one reading for each combination of what the arguments come out as. */
+function substitute(work: Work, definition: Definition, args: readonly Tokens[]): Tokens[] {
+  const body = tokensOf(definition.body ?? '');
+  if (body.some((token) => token.text === '__VA_OPT__')) throw new TooManyError();
+  const substitution: Substitution = { body, definition, args };
+  let readings: Tokens[] = [[]];
+  for (let at = 0; at < body.length;) {
+    const piece = pieceAt(work, substitution, at);
+    const { isPasted } = piece;
+    readings = readings.flatMap((done) => {
+      return piece.readings.map((right) => {
+        step(work);
+        return isPasted ? paste(done, right) : [...done, ...right];
+      });
+    });
+    at = piece.next;
+  }
+  return distinct(readings);
+}
+
+type Piece = { readonly readings: readonly Tokens[]; readonly next: number; readonly isPasted: boolean };
+
+function pieceAt(work: Work, substitution: Substitution, at: number): Piece {
   const { body, definition } = substitution;
   const token = body[at];
-  if (token === undefined) {
-    yield done;
-    return;
-  }
   const next = body[at + 1];
+  if (token === undefined) return { readings: [], next: at + 1, isPasted: false };
   if (token.text === '##' && next !== undefined) {
-    const raw = argumentFor(substitution, next) ?? [next];
-    yield* substituteFrom(work, substitution, { at: at + 2, done: paste(done, raw) });
-    return;
+    return { readings: [argumentFor(substitution, next) ?? [next]], next: at + 2, isPasted: true };
   }
   if (token.text === '#' && next !== undefined && definition.parameters !== undefined) {
     const raw = argumentFor(substitution, next);
-    if (raw !== undefined) {
-      yield* substituteFrom(work, substitution, { at: at + 2, done: [...done, stringOf(raw, token.hasSpace)] });
-      return;
-    }
+    if (raw !== undefined) return { readings: [[stringOf(raw, token.hasSpace)]], next: at + 2, isPasted: false };
   }
   const raw = argumentFor(substitution, token);
-  if (raw === undefined || next?.text === '##') {
-    yield* substituteFrom(work, substitution, { at: at + 1, done: [...done, ...(raw ?? [token])] });
-    return;
-  }
-  for (const expanded of expand(work, raw)) {
-    const [first, ...others] = expanded;
-    const spaced = first === undefined ? [] : [{ ...first, hasSpace: token.hasSpace }, ...others];
-    yield* substituteFrom(work, substitution, { at: at + 1, done: [...done, ...spaced] });
-  }
+  if (raw === undefined || next?.text === '##') return { readings: [raw ?? [token]], next: at + 1, isPasted: false };
+  const readings = expand(work, raw).map(([first, ...others]) => {
+    return first === undefined ? [] : [{ ...first, hasSpace: token.hasSpace }, ...others];
+  });
+  return { readings, next: at + 1, isPasted: false };
 }
 
 function argumentFor({ definition, args }: Substitution, token: Token): Tokens | undefined {

@@ -76,8 +76,16 @@ export function compareNames(a: string, b: string): number {
 
 const byName = (a: EncodedEntry, b: EncodedEntry): number => compareNames(a.name, b.name);
 
+/** The bytes of a Directory whose entries are encoded and sorted already. */
+export function joinEntries({ files, directories, symlinks }: DirectoryEntries): Buffer {
+  return Buffer.concat([...files, ...directories, ...symlinks].map((entry) => entry.bytes));
+}
+
 /** The bytes of a Directory made of entries that are encoded already, in any order. */
 export function encodeDirectory({ files, directories, symlinks }: DirectoryEntries): Buffer {
-  const sorted = [files, directories, symlinks].flatMap((entries) => entries.toSorted(byName));
-  return Buffer.concat(sorted.map((entry) => entry.bytes));
+  return joinEntries({
+    files: files.toSorted(byName),
+    directories: directories.toSorted(byName),
+    symlinks: symlinks.toSorted(byName),
+  });
 }
