@@ -120,7 +120,10 @@ function takeDirectory(walk: Walk, directory: Directory): void {
 function takeLink(walk: Walk, place: Place): void {
   if (place.visit === walk.visit) return;
   place.visit = walk.visit;
-  if (place.link !== undefined) walk.symlinks.push(place.link);
+  if (place.link === undefined) return;
+  // A target that is not UTF-8 could neither be followed nor be sent.
+  if (place.link.target.includes('\ufffd')) walk.verdict ??= here('path-encoding', place.path);
+  walk.symlinks.push(place.link);
 }
 
 function takeLead(walk: Walk, lead: Lead): void {
@@ -139,6 +142,7 @@ function takeLead(walk: Walk, lead: Lead): void {
 function visitNode(walk: Walk, node: Node, source: Node): void {
   const { context, look } = walk;
   const { record } = node;
+  if (node.vouchedBy !== undefined && walk.plain.has(node)) return;
   takeDirectory(walk, node.place.directory);
   checkFile(context.records, record, { epoch: look.epoch, vouchedBy: node.vouchedBy });
   if (record.state !== 'read') {
@@ -167,9 +171,9 @@ function takeFromPreprocessed(walk: Walk, node: Node): void {
 }
 
 function stateVerdict(state: FileState, place: Place): Here {
+  if (place.path.includes('\ufffd')) return here('path-encoding', place.path);
   if (state === 'special') return here('special-input', place.path);
-  if (state === 'gone') return here('file-changed', place.path);
-  return here(place.path.includes('\ufffd') ? 'path-encoding' : 'header-unreadable', place.path);
+  return here(state === 'gone' ? 'file-changed' : 'header-unreadable', place.path);
 }
 
 const hazardReasons: Readonly<Record<HazardKind, Here['reason']>> = {
@@ -180,6 +184,7 @@ const hazardReasons: Readonly<Record<HazardKind, Here['reason']>> = {
   dependency: 'pragma-dependency',
   precompiled: 'precompiled-header',
   alias: 'computed-include',
+  encoding: 'path-encoding',
 };
 
 const stillWhenPreprocessed: ReadonlySet<HazardKind> = new Set(['incbin', 'dependency', 'precompiled', 'alias']);

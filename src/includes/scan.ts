@@ -16,7 +16,8 @@ export type Include = {
 /** An include, or the question `__has_include`, whose operand is made by macros. */
 export type ComputedInclude = { readonly text: string; readonly line: number };
 
-export type HazardKind = 'date' | 'timestamp' | 'incbin' | 'embed' | 'dependency' | 'precompiled' | 'alias';
+export type HazardKind =
+  'date' | 'timestamp' | 'incbin' | 'embed' | 'dependency' | 'precompiled' | 'alias' | 'encoding';
 
 export type Hazard = { readonly kind: HazardKind; readonly line: number };
 
@@ -197,6 +198,8 @@ function readInclude(source: Source, hash: number, start: number): void {
   const literal = headerName(text, operand);
   if (literal !== undefined) {
     found.includes.push({ name: literal.name, beside: literal.isQuoted || directive !== 'include' });
+    // Not UTF-8: neither we nor the protocol can name that file.
+    if (literal.name.includes('\ufffd')) addHazard(source, 'encoding', hash);
     return;
   }
   const code = text.charCodeAt(operand);

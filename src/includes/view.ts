@@ -34,9 +34,11 @@ export function createIncludeView(files: Files, nowNs: () => bigint = realNowNs)
 
   return {
     closure: (request) => closureIn(contextFor(request), request),
-    vanished: (entries, epoch) => {
+    vanished: <E extends TreeEntry>(entries: Iterable<E>, epoch: number): E[] => {
       const look: Look = { epoch, vouchedBy: () => undefined };
-      return Array.from(entries).filter((entry) => isGone(tree, entry, look));
+      const gone: E[] = [];
+      for (const entry of entries) if (isGone(tree, entry, look)) gone.push(entry);
+      return gone;
     },
     save: () => saveRecords(records),
     load: (saved) => loadRecords(records, saved),

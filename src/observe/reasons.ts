@@ -19,17 +19,17 @@ const rows = {
   // The farm.
   'no-daemon': {
     whose: 'host',
-    sentence: 'the client daemon did not answer; `shoal doctor` says why it does not start',
+    sentence: 'the client daemon did not answer; `shoal daemon` in a terminal shows why it does not start',
   },
   'no-worker': {
     whose: 'network',
     sentence:
-      'no worker could be reached; start `shoal worker` on a box and name it in SHOAL_HOSTS, or look at `shoal hosts`',
+      'no worker could be reached; start `shoal worker` on a box and name it in SHOAL_HOSTS, or look at `shoal status`',
   },
   'no-toolchain': {
     whose: 'host',
     sentence:
-      'no reachable worker has this very compiler; install the same package there, `shoal toolchains` compares them',
+      'no reachable worker has this very compiler; install the same package there; a worker's log names the compilers that it has',
   },
   'worker-lost': {
     whose: 'network',
@@ -40,7 +40,7 @@ const rows = {
   'missing-blobs': { whose: 'host', sentence: 'the worker lost files that had been sent; its store may be too small' },
   'bad-answer': {
     whose: 'host',
-    sentence: 'the answer of the worker was incomplete or malformed; compare versions with `shoal hosts`',
+    sentence: 'the answer of the worker was incomplete or malformed; use the same version of shoal on both boxes',
   },
   'remote-compile-failed': {
     whose: 'host',

@@ -7,6 +7,7 @@ import { createReadStream, mkdirSync, readFileSync, renameSync, rmSync, unlinkSy
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestKey, parseDigestKey, sameDigest, digestOf, type Digest, type DigestKey } from '../reapi/digest.ts';
+import { openBlobPack, type BlobPack } from './blob-pack.ts';
 import { storeErrorFrom } from './blob-store.ts';
 
 export type BlobFiles = {
@@ -29,6 +30,9 @@ export type FoundBlobs = {
   /** Least recently used first. */
   readonly blobs: readonly Digest[];
   readonly clean: boolean;
+  readonly pack: BlobPack;
+  /** Those that have no file. */
+  readonly packed: ReadonlyMap<DigestKey, Buffer>;
 };
 
 const blobName = /^([0-9a-f]{64})-(0|[1-9][0-9]{0,14})$/;
@@ -89,8 +93,14 @@ export async function openBlobFiles(directory: string): Promise<FoundBlobs> {
   await mkdir(incoming, { recursive: true, mode: 0o700 });
   await mkdir(root, { recursive: true, mode: 0o700 });
   const order = await takeOrder(orderPath);
-  const blobs = inOrder(await listBlobs(root), order ?? []);
-  return { files: blobFiles({ root, incoming, orderPath }), blobs, clean: order !== undefined };
+  const found = await listBlobs(root);
+  const { pack, found: packed } = openBlobPack(join(directory, 'pack'));
+  for (const key of packed.keys()) {
+    const digest = parseDigestKey(key);
+    if (digest !== undefined) found.set(key, digest);
+  }
+  const blobs = inOrder(found, order ?? []);
+  return { files: blobFiles({ root, incoming, orderPath }), blobs, clean: order !== undefined, pack, packed };
 }
 
 function blobFiles(places: {

@@ -1,9 +1,9 @@
 // The store of one worker: blobs on disk up to a bound, the small ones of late in memory as well.
 //
-// A small blob is written behind: it stays in memory until that is full, a file of it is wanted, or the store has been
-// quiet for a while. Most of what a job uploads (Directories, Action, Command, source) is read once, from memory, in the
-// next millisecond; a file each would cost 44 µs of CPU, ten times a job. What a crash loses so, REAPI allows to be
-// missing, and the client sends it again.
+// A small blob stays in memory alone until that is full or a file of it is wanted. Most of what a job uploads
+// (Directories, Action, Command, source) is read once, from memory, in the next millisecond; a file each would cost 44 µs
+// of CPU, ten times a job. When the store has been quiet for a while, and at its end, those without a file are written
+// together into one. What a crash loses in between, REAPI allows to be missing, and the client sends it again.
 import type { Clock } from '../observe/clock.ts';
 import { digestKey, digestOf, sameDigest, type Digest, type DigestKey } from '../reapi/digest.ts';
 import { openBlobFiles, type FoundBlobs } from './blob-files.ts';
@@ -21,12 +21,10 @@ export type DiskStoreOptions = {
 
 /** Larger blobs are never held in memory by the store. */
 export const smallBlobBytes = 64 << 10;
-const defaultMemoryBytes = 32 << 20;
+const defaultMemoryBytes = 16 << 20;
 // Each takes some 200 bytes of memory: 40 MB when full. At 50 KB a blob that is the default bound of 10 GiB.
 const defaultMaxBlobs = 200_000;
 const quietMs = 3000;
-// So that a flush never keeps the event loop for more than a few milliseconds.
-const flushBatch = 32;
 
 type Entry = { readonly digest: Digest; place: 'memory' | 'disk' | 'unverified' };
 
@@ -43,14 +41,16 @@ type Index = {
   sizeBytes: number;
 };
 
-function diskStore({ files, blobs, clean }: FoundBlobs, options: DiskStoreOptions): DiskStore {
+function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: DiskStoreOptions): DiskStore {
   const { maxBytes, clock, maxMemoryBytes = defaultMemoryBytes, maxBlobs = defaultMaxBlobs } = options;
   const index: Index = { entries: new Map(), leases: new Map(), sizeBytes: 0 };
   const hot = new Map<DigestKey, Buffer>();
+  // Blobs without a file, and those of them that are not in the pack.
   const unwritten = new Set<DigestKey>();
+  let unpacked = new Set<DigestKey>();
   let hotBytes = 0;
   let writes = 0;
-  let flushTimer: { readonly cancel: () => void } | undefined;
+  let saveTimer: { readonly cancel: () => void } | undefined;
 
   const forget = (key: DigestKey, entry: Entry): void => {
     index.entries.delete(key);
@@ -109,25 +109,30 @@ function diskStore({ files, blobs, clean }: FoundBlobs, options: DiskStoreOption
     }
   };
 
-  const flushSome = (): boolean => {
-    let left = flushBatch;
-    for (const key of unwritten) {
-      if (left === 0) return true;
-      left -= 1;
-      toDisk(key);
+  const inMemory = function* (keys: Iterable<DigestKey>): Generator<readonly [DigestKey, Buffer]> {
+    for (const key of keys) {
+      const bytes = unwritten.has(key) ? hot.get(key) : undefined;
+      if (bytes !== undefined) yield [key, bytes];
     }
-    return false;
   };
 
-  const flushWhenQuiet = (): void => {
-    if (flushTimer !== undefined) return;
+  const savePack = (): void => {
+    // What it holds of blobs that have gone, or have files by now, is left out when it has grown.
+    if (pack.sizeBytes() > 2 * maxMemoryBytes) pack.rewrite(inMemory(unwritten));
+    else pack.append(inMemory(unpacked));
+    unpacked = new Set();
+  };
+
+  const saveWhenQuiet = (): void => {
+    if (saveTimer !== undefined) return;
     const before = writes;
-    flushTimer = clock.after(quietMs, () => {
-      flushTimer = undefined;
+    saveTimer = clock.after(quietMs, () => {
+      saveTimer = undefined;
       try {
-        if (writes !== before || flushSome()) flushWhenQuiet();
+        if (writes !== before) saveWhenQuiet();
+        else savePack();
       } catch {
-        // The disk is full: the blobs stay in memory, and whoever writes next is told.
+        // The disk is full: the blobs stay in memory, and whoever needs a file is told.
       }
     });
   };
@@ -156,9 +161,10 @@ function diskStore({ files, blobs, clean }: FoundBlobs, options: DiskStoreOption
   const keep = ({ digest }: Entry, bytes: Uint8Array): void => {
     const key = digestKey(digest);
     unwritten.add(key);
+    unpacked.add(key);
     writes += 1;
     warm(key, ownCopy(bytes));
-    flushWhenQuiet();
+    saveWhenQuiet();
   };
 
   const readNow: BlobStore['readNow'] = (digest) => {
@@ -250,9 +256,9 @@ function diskStore({ files, blobs, clean }: FoundBlobs, options: DiskStoreOption
   };
 
   const close: BlobStore['close'] = async () => {
-    flushTimer?.cancel();
+    saveTimer?.cancel();
     try {
-      while (flushSome());
+      pack.rewrite(inMemory(unwritten));
       await files.saveOrder(index.entries.keys());
     } catch {
       // No room for the last blobs or the order: the next start takes the end for unclean and checks what it finds.
@@ -260,8 +266,13 @@ function diskStore({ files, blobs, clean }: FoundBlobs, options: DiskStoreOption
   };
 
   for (const digest of blobs) {
-    add(digest, clean ? 'disk' : 'unverified');
+    const key = digestKey(digest);
+    const bytes = packed.get(key);
+    add(digest, bytes !== undefined ? 'memory' : clean ? 'disk' : 'unverified');
     index.sizeBytes += digest.sizeBytes;
+    if (bytes === undefined) continue;
+    unwritten.add(key);
+    warm(key, ownCopy(bytes));
   }
   // The bound may be smaller than last time.
   if (blobs.length > 0) {

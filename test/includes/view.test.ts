@@ -276,6 +276,21 @@ test('what keeps a compile at home is named with its place', () => {
   assert.equal(of('', { source: 'b.c' }), 'source-missing b.c');
 });
 
+test('names that are not UTF-8 keep the compile at home', () => {
+  const { view, request, write, sleep } = scene({ '/p/b.c': '#include "d/x.h"', '/p/d': '-> gr\ufffdn' });
+  assert.equal(verdict(view.closure(request({ source: 'b.c' }))), 'path-encoding /p/d');
+  write('/p/c.c', '#include "gr\ufffdn.h"');
+  sleep(1000);
+  assert.equal(verdict(view.closure(request({ source: 'c.c' }))), 'path-encoding /p/c.c:1');
+});
+
+test('gcc begins with stdc-predef.h, by the search path', () => {
+  assert.deepEqual(paths(scene({ '/p/a.c': '', '/p/inc/stdc-predef.h': '' }).ask()), [
+    '/p/a.c',
+    '/p/inc/stdc-predef.h',
+  ]);
+});
+
 test('a precompiled header that appears later is seen', () => {
   const { ask, mkdir, sleep } = scene({ '/p/a.c': '#include "x.h"', '/p/x.h': '' });
   assert.equal(verdict(ask()), 'closure');
