@@ -29,7 +29,7 @@ const rows = {
   'no-toolchain': {
     whose: 'host',
     sentence:
-      'no reachable worker has this very compiler; install the same package there; a worker's log names the compilers that it has',
+      'no reachable worker has this very compiler; install the same package there; the log of a worker names its compilers',
   },
   'worker-lost': {
     whose: 'network',
