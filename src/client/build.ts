@@ -14,7 +14,8 @@ import { sessionVariable } from './session.ts';
 import type { Settings } from './settings.ts';
 
 // Ctrl-C reaches make and every launcher from the terminal; what is still there after this long is killed.
-const interruptPatienceMs = 700;
+const interruptPatienceMs = 600;
+const politeMs = 150;
 
 export type BuildRequest = {
   /** The command, given the farm's slots: `shoal make` picks its -j from them. */
@@ -77,22 +78,31 @@ function ended(child: ChildProcess): Promise<BuildEnd['status'] | { readonly err
   });
 }
 
-/** Runs the command; SIGINT, SIGTERM and SIGHUP go on to it, and end it within a second. */
+/**
+ * Runs the command. SIGINT, SIGTERM and SIGHUP go on to it. From a terminal its whole group has them already; a make
+ * that was signalled alone waits for its children on SIGINT, and ends them on SIGTERM.
+ */
 async function runCommand(request: BuildRequest, command: readonly string[], env: NodeJS.ProcessEnv) {
   const [file, ...args] = command;
   const child = spawn(file ?? '', args, { stdio: 'inherit', env });
+  let received: NodeJS.Signals | undefined;
   const forward = (signal: NodeJS.Signals): void => {
+    if (received !== undefined) return;
+    received = signal;
     child.kill(signal);
+    setTimeout(() => child.kill('SIGTERM'), politeMs).unref();
     setTimeout(() => child.kill('SIGKILL'), interruptPatienceMs).unref();
   };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, forward);
   const end = await ended(child);
   for (const signal of signals) process.off(signal, forward);
-  if (!('error' in end)) return end;
-  const missing = end.error.code === 'ENOENT';
-  request.warn(`shoal: ${file}: ${missing ? 'no such command on PATH' : end.error.message}`);
-  return { code: missing ? 127 : 126 };
+  if ('error' in end) {
+    const missing = end.error.code === 'ENOENT';
+    request.warn(`shoal: ${file}: ${missing ? 'no such command on PATH' : end.error.message}`);
+    return { code: missing ? 127 : 126 };
+  }
+  return 'signal' in end && received !== undefined ? { signal: received } : end;
 }
 
 async function followProgress(

@@ -7,7 +7,7 @@ import { parseControlRequest, type ControlAnswer, type HostStatus, type Status }
 import type { Opening } from './connection.ts';
 import type { Daemon } from './daemon.ts';
 import { encodeControl } from './launcher-wire.ts';
-import { summaryOf, type Session } from './session.ts';
+import { endSession, summaryOf, type Session } from './session.ts';
 import { openSession } from './compose.ts';
 
 // A build begins without the hosts that have not answered by then; they join when they do.
@@ -53,12 +53,13 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
   const ownStart = daemon.forSession && daemon.sessions.open.size === 0;
   const cpuBefore = ownStart ? undefined : process.cpuUsage();
   daemon.sessions.open.set(session.id, session);
-  const endSession = (): void => {
+  const end = (): void => {
     daemon.sessions.open.delete(session.id);
+    endSession(session);
     opened.close();
     if (daemon.forSession && daemon.sessions.open.size === 0) daemon.stop();
   };
-  socket.once('close', endSession);
+  socket.once('close', end);
   // Anything the owner says after the opening is "the command has ended".
   socket.once('data', () => void tellSummary(daemon, socket, { session, cpuBefore }));
   const { progressMs } = request;
@@ -72,7 +73,7 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
 async function lastJobsEnded(daemon: Daemon, session: Session): Promise<void> {
   const { clock } = daemon.world;
   const deadlineMs = clock.nowMs() + lastJobsPatienceMs;
-  while (session.here + session.running > 0 && clock.nowMs() < deadlineMs) {
+  while (session.here + session.jobs.size > 0 && clock.nowMs() < deadlineMs) {
     await new Promise<void>((resolve) => clock.after(2, resolve));
   }
 }
@@ -116,7 +117,10 @@ function whyNone(farm: Farm): string {
 function progressOf(session: Session): ControlAnswer {
   const { remote, cached, local } = session.tally;
   const slots = [...slotsOf(session.farm).values()].reduce((sum, count) => sum + count, 0);
-  return { kind: 'progress', progress: { running: session.running, here: session.here, remote, cached, local, slots } };
+  return {
+    kind: 'progress',
+    progress: { running: session.jobs.size, here: session.here, remote, cached, local, slots },
+  };
 }
 
 function hostStatus(farm: Farm): HostStatus[] {
@@ -141,7 +145,7 @@ function statusOf(daemon: Daemon): Status {
     version,
     hosts: [...farms].flatMap(hostStatus),
     sessions: daemon.sessions.open.size,
-    inFlight: sum((session) => session.running),
+    inFlight: sum((session) => session.jobs.size),
     totals: {
       remote: sum((session) => session.tally.remote),
       cached: sum((session) => session.tally.cached),

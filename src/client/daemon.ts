@@ -121,6 +121,10 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
   const job = { request, session: sessionOf(daemon.sessions, request.env) };
   const answer = await farmOut(daemon, socket, job);
   if (socket.destroyed) return;
+  if (job.session.ended) {
+    socket.end(encodeCompleted(interrupted));
+    return;
+  }
   switch (answer.kind) {
     case 'here':
       runHere(job.session, socket, answer);
@@ -142,18 +146,21 @@ async function farmOut(daemon: Daemon, socket: Socket, { request, session }: Job
   socket.once('close', cancel);
   socket.resume();
   const beat = setInterval(() => socket.write(heartbeat), heartbeatMs);
-  session.running += 1;
+  session.jobs.add(abort);
   try {
     return await runJob(daemon.world, session, { request, signal: abort.signal });
   } catch (error) {
     daemon.log(`a job failed: ${(error as Error).stack ?? String(error)}`);
     return { kind: 'here', reason: 'client-failed', detail: (error as Error).message };
   } finally {
-    session.running -= 1;
+    session.jobs.delete(abort);
     clearInterval(beat);
     socket.off('close', cancel);
   }
 }
+
+// By SIGINT, as its build ended: without an answer the launcher would compile here, for nobody.
+const interrupted = { outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), waitStatus: 2 };
 
 function refusal({ reason, detail }: { readonly reason: ReasonId; readonly detail: string }) {
   const because = detail === '' ? reason : `${reason} (${detail})`;

@@ -15,8 +15,10 @@ export type Session = {
   readonly layer: Layer;
   readonly startedMs: number;
   readonly bytesAtStart: { readonly sent: number; readonly received: number };
-  /** Jobs waiting for the farm, and compiles running here. */
-  running: number;
+  /** Jobs in the farm; aborted when the session ends before them. */
+  readonly jobs: Set<AbortController>;
+  ended: boolean;
+  /** Compiles running here. */
   here: number;
 };
 
@@ -37,7 +39,8 @@ export function newSession(settings: Settings, farm: Farm, startedMs: number): S
     layer: newLayer(),
     startedMs,
     bytesAtStart: farmBytes(farm),
-    running: 0,
+    jobs: new Set(),
+    ended: false,
     here: 0,
   };
 }
@@ -60,4 +63,10 @@ export function summaryOf(session: Session, nowMs: number, daemonCpuMs: number):
     clientCpuMs: Math.round(daemonCpuMs),
     slots: slotsOf(session.farm),
   });
+}
+
+/** Its owner has gone: what is still in the farm for it is cancelled, and its launchers end instead of compiling here. */
+export function endSession(session: Session): void {
+  session.ended = true;
+  for (const job of session.jobs) job.abort();
 }

@@ -1,6 +1,6 @@
 // The file system as the include view sees it: an argument, so that a test can count and fake every access.
 //
-// Times are whole nanoseconds. Doubles would do for "has it changed" (see isSettled in records.ts), but a worker is told
+// Times are whole nanoseconds. Doubles would do for "has it changed" (see isSettled in tree.ts), but a worker is told
 // the exact mtime, and a BigIntStats costs 2.7 µs where a Stats costs 2.5.
 import {
   closeSync,

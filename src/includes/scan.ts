@@ -225,8 +225,7 @@ function headerName(text: string, at: number): HeaderName | undefined {
   return { name: decode(name), isQuoted: open === '"', end: close + 1 };
 }
 
-// eslint-disable-next-line no-control-regex -- the range is the point
-const beyondAscii = /[^\x00-\x7f]/;
+const beyondAscii = /[\x80-\xff]/;
 
 function decode(latin1: string): string {
   return beyondAscii.test(latin1) ? Buffer.from(latin1, 'latin1').toString('utf8') : latin1;
@@ -254,7 +253,7 @@ function readPragma(source: Source, hash: number, start: number): void {
   else if (/^GCC\s+dependency/.test(line)) addHazard(source, 'dependency', hash);
 }
 
-// Words that matter wherever they stand. Several passes: one expression for all takes longer than the five together.
+// Words that matter wherever they stand. Several passes: one expression for all takes longer than all together.
 const languageWords = /__(?:DATE__|TIME|has_)/g;
 const assemblerWords = /\.[iI][nN][cC][bBlL]/g;
 

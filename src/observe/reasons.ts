@@ -43,7 +43,7 @@ const rows = {
     sentence: 'the answer of the worker was incomplete or malformed; use the same version of shoal on both boxes',
   },
   'remote-compile-failed': {
-    whose: 'host',
+    whose: 'policy',
     sentence:
       'the compile failed elsewhere, and the failure could not be proved to be in the source; it ran again here to be sure',
   },
