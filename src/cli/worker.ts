@@ -3,6 +3,7 @@
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import { ensureNative } from '../native.ts';
 import { openRuntimeDir } from '../trust/runtime-dir.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
@@ -112,6 +113,7 @@ export async function workerCommand({ args, env }: Invocation): Promise<void> {
   }
   const settings = parseWorkerArgs(args, env);
   if (typeof settings === 'string') return fail(`${settings}\n${usage}`, 2);
+  keepHeapSmall();
   const { init } = await ensureNative();
   const worker = await startWorker({
     ...settings,
@@ -126,6 +128,14 @@ export async function workerCommand({ args, env }: Invocation): Promise<void> {
   if (worker.kind === 'refused') return fail(worker.why, 1);
   endOnSignals(worker);
   for (const address of worker.addresses) process.stdout.write(`ready ${address}\n`);
+}
+
+/**
+ * V8 doubles the space for new objects up to three times 16 MB as long as it meets garbage: 160 MB resident under load,
+ * against 116 without that, for about 0.2 ms of CPU a job. It reads this flag each time it would grow.
+ */
+function keepHeapSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
 }
 
 function endOnSignals(worker: Worker): void {

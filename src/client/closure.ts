@@ -2,6 +2,7 @@
 import type { Closure, DirectoryEntry } from '../includes/types.ts';
 import { addToLayer, removePath, rootFor, type Layer, type TreeDirectory } from './input-tree.ts';
 import type { RunHere } from './job.ts';
+import type { Session } from './session.ts';
 import { systemInputs } from './system-inputs.ts';
 import type { UnderstoodJob } from './understand.ts';
 import type { ClientWorld } from './world.ts';
@@ -9,7 +10,7 @@ import type { ClientWorld } from './world.ts';
 export type JobClosure = Closure & { readonly epoch: number };
 
 /** The closure of a job, every part of it checked against the disk in the job's own epoch. */
-export function findClosure(world: ClientWorld, job: UnderstoodJob): JobClosure | RunHere {
+export function findClosure(world: ClientWorld, session: Session, job: UnderstoodJob): JobClosure | RunHere {
   const { unit, request, toolchain, builtins } = job;
   const epoch = world.nextEpoch();
   const { search } = unit;
@@ -18,7 +19,7 @@ export function findClosure(world: ClientWorld, job: UnderstoodJob): JobClosure 
     cwd: request.cwd,
     source: unit.source,
     forced: unit.forced.map((forced) => forced.file),
-    extraInputs: [...unit.inputs, ...systemInputs(job)],
+    extraInputs: [...unit.inputs, ...systemInputs(job), ...session.expected],
     quoteDirs: search.quote,
     searchDirs: [
       ...search.angle,
@@ -31,7 +32,9 @@ export function findClosure(world: ClientWorld, job: UnderstoodJob): JobClosure 
     sourceDateEpoch: job.sourceDateEpoch,
     preprocessed: unit.preprocessed,
   });
-  return found.kind === 'here' ? found : { ...found, epoch };
+  if (found.kind === 'here') return found;
+  session.expected = [];
+  return { ...found, epoch };
 }
 
 // Directories in which this job looks for nothing: what vanishes there can wait.

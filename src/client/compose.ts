@@ -10,6 +10,7 @@ import { connect } from '../reapi/client.ts';
 import { isOwnSocket, openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { cacheDir } from './build.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
+import { loadLayerPaths, saveLayerPaths } from './kept-layer.ts';
 import { loadScans, saveScans } from './kept-scans.ts';
 import { newSession, type Session } from './session.ts';
 import { settingsFrom, type Settings } from './settings.ts';
@@ -28,6 +29,8 @@ export type Farms = {
   readonly world: HostWorld;
   readonly directory: RuntimeDir;
   readonly open: Map<string, SharedFarm>;
+  /** Where what one build learnt is kept for the next. */
+  readonly cacheDir: string;
 };
 
 type SharedFarm = { readonly farm: Farm; users: number };
@@ -45,7 +48,7 @@ function specsFor(farms: Farms, hosts: string | undefined): readonly HostSpec[] 
   return parsed.hosts;
 }
 
-export function openSession(farms: Farms, settings: Settings): OpenedSession {
+export function openSession(farms: Farms, settings: Settings, cwd?: string): OpenedSession {
   const specs = specsFor(farms, settings.hosts);
   if (typeof specs === 'string') return { kind: 'invalid', why: specs };
   const key = settings.hosts ?? specs.map((spec) => spec.name).join(' ');
@@ -53,13 +56,16 @@ export function openSession(farms: Farms, settings: Settings): OpenedSession {
   farms.open.set(key, shared);
   shared.users += 1;
   warm(shared.farm);
+  const expected = cwd === undefined ? [] : loadLayerPaths(farms.cacheDir, cwd);
+  const session = newSession(settings, shared.farm, { startedMs: farms.world.clock.nowMs(), expected });
   const close = (): void => {
+    if (cwd !== undefined) saveLayerPaths(farms.cacheDir, cwd, session.layer);
     shared.users -= 1;
     if (shared.users > 0) return;
     farms.open.delete(key);
     closeFarm(shared.farm);
   };
-  return { kind: 'session', session: newSession(settings, shared.farm, farms.world.clock.nowMs()), close };
+  return { kind: 'session', session, close };
 }
 
 export type ClientRequest = {
@@ -73,6 +79,7 @@ function realFarms(directory: RuntimeDir): Farms {
     world: { connect: (target) => connect(target, { connectTimeoutMs }), clock: realClock },
     directory,
     open: new Map(),
+    cacheDir: cacheDir(),
   };
 }
 
@@ -87,7 +94,7 @@ function ownSession(farms: Farms, request: ClientRequest): () => Session {
     own =
       opened.kind === 'session'
         ? opened.session
-        : newSession(settings, newFarm([], farms.world), farms.world.clock.nowMs());
+        : newSession(settings, newFarm([], farms.world), { startedMs: farms.world.clock.nowMs(), expected: [] });
     return own;
   };
 }

@@ -42,7 +42,7 @@ export async function serveControl(daemon: Daemon, socket: Socket, opening: Open
 type SessionRequest = Extract<NonNullable<ReturnType<typeof parseControlRequest>>, { readonly op: 'session' }>;
 
 async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequest): Promise<void> {
-  const opened = openSession(daemon.farms, request.settings);
+  const opened = openSession(daemon.farms, request.settings, request.cwd);
   if (opened.kind === 'invalid') {
     answer(socket, { kind: 'error', message: opened.why });
     socket.end();

@@ -10,7 +10,7 @@ import type { PlannedAction } from './action.ts';
 // Past this many unknown blobs it pays to ask first: 40 digests are 3 KB, and a host that served an earlier build has
 // most of them.
 const askFromBlobs = 40;
-// Small uploads are not waited for: Execute follows on the same connection and finds them there.
+// Large ones are asked for and waited for; small ones are not: Execute follows on the same connection and finds them.
 const awaitFromBytes = 1 << 20;
 // A worker that says neither progress nor result for this long has lost the job.
 const executeDeadlineMs = 10 * 60_000;
@@ -49,7 +49,8 @@ async function send(host: Host, client: ReapiClient, action: PlannedAction): Pro
   let missing = needed(host, action);
   if (missing.length === 0) return host.bulkUpload;
   for (const blob of missing) host.known.add(digestKey(blob.digest));
-  const asked = missing.length >= askFromBlobs;
+  const sizeBytes = missing.reduce((sum, blob) => sum + blob.digest.sizeBytes, 0);
+  const asked = missing.length >= askFromBlobs || sizeBytes >= awaitFromBytes;
   const upload = async (): Promise<void> => {
     if (asked) {
       const absent = new Set((await client.findMissing(missing.map((blob) => blob.digest))).map(digestKey));
@@ -64,8 +65,7 @@ async function send(host: Host, client: ReapiClient, action: PlannedAction): Pro
     );
     throw error;
   });
-  const sizeBytes = missing.reduce((sum, blob) => sum + blob.digest.sizeBytes, 0);
-  if (!asked && sizeBytes < awaitFromBytes) {
+  if (!asked) {
     // A failure shows in Execute's answer: the blobs are missing there.
     done.catch(() => undefined);
     return host.bulkUpload;

@@ -58,7 +58,7 @@ type Planned = { readonly kind: 'planned'; readonly action: PlannedAction };
 
 /** Closure, tree and action. No wait inside: what was looked at is of one moment. */
 function planAction(world: ClientWorld, session: Session, job: UnderstoodJob): Planned | RunHere {
-  const closure = findClosure(world, job);
+  const closure = findClosure(world, session, job);
   if (closure.kind === 'here') return closure;
   const root = layInputs(world, session.layer, closure);
   return { kind: 'planned', action: makeAction(job, root) };

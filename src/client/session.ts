@@ -13,6 +13,8 @@ export type Session = {
   readonly tally: Tally;
   /** The input layer that the jobs of this build share. */
   readonly layer: Layer;
+  /** Paths that the last build here needed: the first job puts them into the layer. */
+  expected: readonly string[];
   readonly startedMs: number;
   readonly bytesAtStart: { readonly sent: number; readonly received: number };
   /** Jobs in the farm; aborted when the session ends before them. */
@@ -30,13 +32,16 @@ export type Sessions = {
 
 export const sessionVariable = 'SHOAL_SESSION';
 
-export function newSession(settings: Settings, farm: Farm, startedMs: number): Session {
+export type SessionStart = { readonly startedMs: number; readonly expected: readonly string[] };
+
+export function newSession(settings: Settings, farm: Farm, { startedMs, expected }: SessionStart): Session {
   return {
     id: randomBytes(6).toString('hex'),
     settings,
     farm,
     tally: newTally(),
     layer: newLayer(),
+    expected,
     startedMs,
     bytesAtStart: farmBytes(farm),
     jobs: new Set(),

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { defaultStateDir, parseListen, parseSize, parseWorkerArgs } from './worker.ts';
+
+test('addresses are read with and without port, and in version 6', () => {
+  assert.deepEqual(parseListen('10.0.0.2:99'), { host: '10.0.0.2', port: 99 });
+  assert.deepEqual(parseListen('box'), { host: 'box', port: 8475 });
+  assert.deepEqual(parseListen('[::1]:7'), { host: '::1', port: 7 });
+  for (const wrong of ['', ':8475', '::1', 'a b:1', 'box:70000', 'box:x', '[::1]x'])
+    assert.equal(parseListen(wrong), undefined);
+});
+
+test('sizes are read with their units', () => {
+  assert.deepEqual(['0', '17', '2K', '3m', '10G', '1T'].map(parseSize), [0, 17, 2048, 3 << 20, 10 * 2 ** 30, 2 ** 40]);
+  for (const wrong of ['', 'G', '1.5G', '-1', '10GB']) assert.equal(parseSize(wrong), undefined);
+});
+
+test('without arguments the worker serves this box alone, on any port if the usual one is taken', () => {
+  const settings = parseWorkerArgs([], { XDG_STATE_HOME: '/s' });
+  assert.ok(typeof settings === 'object');
+  assert.deepEqual(settings.listen, [{ host: '127.0.0.1', port: 8475, orAnyPort: true }]);
+  assert.equal(settings.stateDir, '/s/shoal/worker');
+  assert.equal(settings.insecure, false);
+  assert.ok(settings.slots >= 1);
+  assert.match(defaultStateDir({ XDG_STATE_HOME: 'relative' }), /^\/.*\/\.local\/state\/shoal\/worker$/);
+});
+
+test('what cannot be meant is named', () => {
+  for (const args of [
+    ['--slots', '0'],
+    ['--slots', 'x'],
+    ['--listen', ':1'],
+    ['--store-size', 'x'],
+    ['--nonsense'],
+    ['word'],
+  ]) {
+    assert.equal(typeof parseWorkerArgs(args, {}), 'string', args.join(' '));
+  }
+  const settings = parseWorkerArgs(['--listen', '0.0.0.0:1', '--listen', '[::]:2', '--insecure', '--slots=7'], {});
+  assert.ok(typeof settings === 'object');
+  assert.deepEqual([settings.listen.length, settings.insecure, settings.slots], [2, true, 7]);
+});
