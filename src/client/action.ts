@@ -9,6 +9,7 @@ import type { UnderstoodJob } from './understand.ts';
 
 export type PlannedAction = {
   readonly digest: Digest;
+  readonly command: Digest;
   readonly root: TreeDirectory;
   /** Action and Command. */
   readonly blobs: readonly TreeBlob[];
@@ -69,5 +70,5 @@ export function makeAction(job: UnderstoodJob, root: TreeDirectory): PlannedActi
       platform,
     }).finish(),
   );
-  return { digest: action.digest, root, blobs: [command, action], outputPaths };
+  return { digest: action.digest, command: command.digest, root, blobs: [command, action], outputPaths };
 }

@@ -9,17 +9,47 @@ import type { ClientWorld } from './world.ts';
 
 export type JobClosure = Closure & { readonly epoch: number };
 
+/** The first job of a build puts into the layer what the last build here had in it, as far as it is still there. */
+function takeExpected(
+  world: ClientWorld,
+  session: Session,
+  at: { readonly job: UnderstoodJob; readonly epoch: number },
+): void {
+  const extraInputs = session.expected;
+  if (extraInputs.length === 0) return;
+  session.expected = [];
+  const { request, toolchain, unit } = at.job;
+  const found = world.includes.closure({
+    epoch: at.epoch,
+    cwd: request.cwd,
+    source: unit.source,
+    forced: [],
+    extraInputs,
+    quoteDirs: [],
+    searchDirs: [],
+    macros: [],
+    toolchain: { key: toolchain.digest.hash, isInside: toolchain.isInside },
+    sourceDateEpoch: true,
+    preprocessed: true,
+  });
+  if (found.kind === 'here') return;
+  addToLayer(session.layer, found.directories);
+  addToLayer(session.layer, found.symlinks);
+  addToLayer(session.layer, found.files, found.source);
+}
+
 /** The closure of a job, every part of it checked against the disk in the job's own epoch. */
 export function findClosure(world: ClientWorld, session: Session, job: UnderstoodJob): JobClosure | RunHere {
   const { unit, request, toolchain, builtins } = job;
   const epoch = world.nextEpoch();
+  takeExpected(world, session, { job, epoch });
   const { search } = unit;
   const found = world.includes.closure({
     epoch,
     cwd: request.cwd,
     source: unit.source,
     forced: unit.forced.map((forced) => forced.file),
-    extraInputs: [...unit.inputs, ...systemInputs(job), ...session.expected],
+    extraInputs: [...unit.inputs, ...systemInputs(job)],
     quoteDirs: search.quote,
     searchDirs: [
       ...search.angle,
@@ -32,9 +62,7 @@ export function findClosure(world: ClientWorld, session: Session, job: Understoo
     sourceDateEpoch: job.sourceDateEpoch,
     preprocessed: unit.preprocessed,
   });
-  if (found.kind === 'here') return found;
-  session.expected = [];
-  return { ...found, epoch };
+  return found.kind === 'here' ? found : { ...found, epoch };
 }
 
 // Directories in which this job looks for nothing: what vanishes there can wait.

@@ -12,6 +12,7 @@ import { cacheDir } from './build.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
 import { loadLayerPaths, saveLayerPaths } from './kept-layer.ts';
 import { loadScans, saveScans } from './kept-scans.ts';
+import { newResultMemory } from './result-key.ts';
 import { newSession, type Session } from './session.ts';
 import { settingsFrom, type Settings } from './settings.ts';
 import { newToolchainView } from './toolchains.ts';
@@ -105,11 +106,13 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
   const farms = realFarms(directory);
   const includes = createIncludeView(realFiles);
   loadScans(includes, cacheDir());
+  const results = newResultMemory(cacheDir());
   let epoch = 0;
   const world: ClientWorld = {
     clock: realClock,
     nextEpoch: () => (epoch += 1),
     includes,
+    results,
     toolchains: newToolchainView(join(cacheDir(), 'toolchains')),
   };
   const daemon = await startDaemon({
@@ -120,5 +123,9 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
     log: request.log,
     directory,
   });
-  return { ...daemon, ended: daemon.ended.then(() => saveScans(includes, cacheDir())) };
+  const save = (): void => {
+    saveScans(includes, cacheDir());
+    results.save();
+  };
+  return { ...daemon, ended: daemon.ended.then(save) };
 }

@@ -18,11 +18,17 @@ const mostMends = 2;
 
 export type Execution = {
   readonly action: PlannedAction;
+  /** An action that had the same result to give, if one is remembered. */
+  readonly earlier: Digest | undefined;
   readonly signal: AbortSignal;
   readonly resultCache: boolean;
 };
 
-export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & { readonly client: ReapiClient };
+export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & {
+  readonly client: ReapiClient;
+  /** The action that gave this result. */
+  readonly action: Digest;
+};
 
 export type ExecuteEnd =
   | DoneOutcome
@@ -89,19 +95,29 @@ function failed(outcome: Extract<ExecuteOutcome, { readonly kind: 'failed' }>): 
   return { kind: 'host-fault', reason, detail: outcome.message, disconnect };
 }
 
+function call(client: ReapiClient, job: Execution, actionDigest: Digest): Promise<ExecuteOutcome> {
+  return client.execute(
+    { actionDigest, skipCacheLookup: !job.resultCache, inlineOutputs: job.action.outputPaths },
+    { signal: job.signal, deadlineMs: executeDeadlineMs },
+  );
+}
+
+/** The remembered action's result, for which nothing has to be sent; undefined if the host has it no more. */
+async function recalled(client: ReapiClient, job: Execution): Promise<DoneOutcome | undefined> {
+  const { earlier } = job;
+  if (earlier === undefined || digestKey(earlier) === digestKey(job.action.digest)) return undefined;
+  const outcome = await call(client, job, earlier);
+  return outcome.kind === 'done' ? { ...outcome, client, action: earlier } : undefined;
+}
+
 export async function executeOn(host: Host, client: ReapiClient, job: Execution): Promise<ExecuteEnd> {
   try {
+    const before = await recalled(client, job);
+    if (before !== undefined) return before;
     for (let mends = 0; ; mends += 1) {
       await send(host, client, job.action);
-      const outcome = await client.execute(
-        {
-          actionDigest: job.action.digest,
-          skipCacheLookup: !job.resultCache,
-          inlineOutputs: job.action.outputPaths,
-        },
-        { signal: job.signal, deadlineMs: executeDeadlineMs },
-      );
-      if (outcome.kind === 'done') return { ...outcome, client };
+      const outcome = await call(client, job, job.action.digest);
+      if (outcome.kind === 'done') return { ...outcome, client, action: job.action.digest };
       if (outcome.kind === 'failed') return failed(outcome);
       if (mends === mostMends) {
         return { kind: 'host-fault', reason: 'missing-blobs', detail: 'the host loses blobs', disconnect: false };

@@ -167,7 +167,7 @@ function encodeFile(layer: Layer, name: string, file: FileEntry): Buffer {
   return bytes;
 }
 
-const sorted = (entries: EncodedEntry[]): EncodedEntry[] => entries.sort((a, b) => compareNames(a.name, b.name));
+const sorted = (entries: EncodedEntry[]): EncodedEntry[] => entries.toSorted((a, b) => compareNames(a.name, b.name));
 
 /** The node and all below it, encoded; kept until something there changes. */
 function encodeNode(layer: Layer, node: Node): Encoded {

@@ -14,7 +14,8 @@ import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
 import { makeAction, type PlannedAction } from './action.ts';
 import { findClosure, layInputs } from './closure.ts';
-import { executeOn } from './execute.ts';
+import { executeOn, type Execution } from './execute.ts';
+import { resultKey } from './result-key.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
 import { completedFrom } from './outputs.ts';
 import { understandJob, type UnderstoodJob } from './understand.ts';
@@ -51,36 +52,40 @@ async function sendJob(
   if (understood.kind === 'here') return understood;
   const planned = planAction(world, session, understood.job);
   if (planned.kind === 'here') return planned;
-  return executeSomewhere(session, { ...planned, understood: understood.job, signal: job.signal });
+  return executeSomewhere(world, session, { ...planned, understood: understood.job, signal: job.signal });
 }
 
-type Planned = { readonly kind: 'planned'; readonly action: PlannedAction };
+type Planned = { readonly kind: 'planned'; readonly action: PlannedAction; readonly key: string | undefined };
 
 /** Closure, tree and action. No wait inside: what was looked at is of one moment. */
 function planAction(world: ClientWorld, session: Session, job: UnderstoodJob): Planned | RunHere {
   const closure = findClosure(world, session, job);
   if (closure.kind === 'here') return closure;
   const root = layInputs(world, session.layer, closure);
-  return { kind: 'planned', action: makeAction(job, root) };
+  const action = makeAction(job, root);
+  const key = session.settings.resultCache ? resultKey(action.command, closure) : undefined;
+  return { kind: 'planned', action, key };
 }
 
 type Sending = Planned & { readonly understood: UnderstoodJob; readonly signal: AbortSignal };
 
-async function executeSomewhere(session: Session, sending: Sending): Promise<JobAnswer> {
-  const { action, understood, signal } = sending;
+async function executeSomewhere(world: ClientWorld, session: Session, sending: Sending): Promise<JobAnswer> {
+  const { action, key, understood, signal } = sending;
+  const earlier = key === undefined ? undefined : world.results.recall(key);
   const tried = new Set<Host>();
   let last: RunHere | undefined;
   while (tried.size < mostHosts) {
     const choice = await choose(session.farm, understood.toolchain.digest, tried);
     if (choice.kind === 'none') return last ?? { kind: 'here', reason: choice.reason, detail: choice.detail };
     tried.add(choice.host);
-    const end = await executeCounted(session, choice, { action, signal });
+    const end = await executeCounted(session, choice, { action, earlier, signal });
     if (signal.aborted) return { kind: 'here', reason: 'interrupted', detail: '' };
     if (end.kind === 'done') {
       const answer = await completedFrom(understood, choice.host, end);
       if (answer.kind === 'completed') {
         choice.host.failures = 0;
         choice.host.jobsDone += 1;
+        if (key !== undefined && succeeded(answer)) world.results.remember(key, end.action);
         return answer;
       }
       if (answer.kind !== 'here' || answer.reason !== 'bad-answer') return answer;
@@ -95,10 +100,14 @@ async function executeSomewhere(session: Session, sending: Sending): Promise<Job
   return last ?? { kind: 'here', reason: 'worker-failed', detail: '' };
 }
 
+function succeeded(answer: Extract<JobAnswer, { readonly kind: 'completed' }>): boolean {
+  return answer.completed.waitStatus === 0;
+}
+
 async function executeCounted(
   session: Session,
   { host, ready }: { readonly host: Host; readonly ready: ReadyHost },
-  job: { readonly action: PlannedAction; readonly signal: AbortSignal },
+  job: Omit<Execution, 'resultCache'>,
 ) {
   host.inFlight += 1;
   try {

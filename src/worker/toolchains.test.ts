@@ -110,23 +110,47 @@ test('what two toolchains have in common is on disk once', () =>
     toolchains.close();
   }));
 
-test('an upgraded compiler is announced anew; the old one still serves where it was laid out, and is not made any more', () =>
+const untilVersion = async (toolchains: WorkerToolchains, version: string): Promise<void> => {
+  toolchains.recheck();
+  while (toolchains.announced()[0]?.version !== version) await new Promise((resolve) => setImmediate(resolve));
+};
+
+test('an upgraded compiler is announced anew, and jobs that name the old one still have it', () =>
   inDirectory(async (directory) => {
-    const { put, open } = fakeBox(directory);
+    const { box, put, open } = fakeBox(directory);
     put('cc1', 'old');
     const events: ToolchainEvent[] = [];
     const toolchains = await open(['cc1'], (event) => events.push(event));
     const [old] = toolchains.announced();
     assert.ok(old?.digest !== undefined);
+    const place = await toolchains.directory(old.digest);
     put('cc1', 'newer');
-    // Changed since it was identified: a copy of it would be another compiler.
-    assert.equal(await toolchains.directory(old.digest), undefined);
-    toolchains.recheck();
-    while (toolchains.announced()[0]?.version !== 'newer') await new Promise((resolve) => setImmediate(resolve));
+    await untilVersion(toolchains, 'newer');
+    assert.equal(toolchains.announced().length, 1);
+    assert.equal(await toolchains.directory(old.digest), place);
+    assert.equal(readFileSync(join(place ?? '', box, 'cc1'), 'utf8'), 'old');
+    put('cc1', 'old');
+    await untilVersion(toolchains, 'old');
+    assert.equal(await toolchains.directory(old.digest), place);
+    const [found, gone] = ['toolchain-found', 'toolchain-gone'];
     assert.deepEqual(
       events.map(({ kind }) => kind),
-      ['toolchain-found', 'toolchain-broken', 'toolchain-gone', 'toolchain-found'],
+      [found, gone, found, gone, found],
     );
+    toolchains.close();
+  }));
+
+test('a compiler that changed before its first job is not run under its old name', () =>
+  inDirectory(async (directory) => {
+    const { put, open } = fakeBox(directory);
+    put('cc1', 'old');
+    const toolchains = await open(['cc1']);
+    const [old] = toolchains.announced();
+    assert.ok(old?.digest !== undefined);
+    put('cc1', 'newer');
+    assert.equal(await toolchains.directory(old.digest), undefined);
+    await untilVersion(toolchains, 'newer');
+    assert.equal(await toolchains.directory(old.digest), undefined);
     toolchains.close();
   }));
 

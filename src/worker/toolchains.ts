@@ -36,7 +36,12 @@ export type ToolchainEvent =
 // A stat costs 2 µs; some two hundred files are looked at each round.
 const roundMs = 5000;
 
-type Known = { readonly toolchain: Toolchain; laid: Promise<string | undefined> | undefined };
+type Known = {
+  readonly toolchain: Toolchain;
+  laid: Promise<string | undefined> | undefined;
+  /** Not on the box any more: not announced, but served while this process lives if it is laid out. */
+  gone: boolean;
+};
 
 function stampOf(paths: Iterable<string>): string {
   let stamp = '';
@@ -67,14 +72,16 @@ export async function openToolchains(options: ToolchainsOptions): Promise<Worker
       found.set(digestKey(toolchain.digest), toolchain);
       for (const path of toolchain.watch) watch.add(path);
     }
-    for (const [key, { toolchain }] of known) {
-      if (found.has(key)) continue;
-      known.delete(key);
-      log({ kind: 'toolchain-gone', driver: toolchain.driver, hash: toolchain.digest.hash });
+    for (const [key, entry] of known) {
+      if (found.has(key) || entry.gone) continue;
+      entry.gone = true;
+      if (entry.laid === undefined) known.delete(key);
+      log({ kind: 'toolchain-gone', driver: entry.toolchain.driver, hash: entry.toolchain.digest.hash });
     }
     for (const [key, toolchain] of found) {
-      if (known.has(key)) continue;
-      known.set(key, { toolchain, laid: undefined });
+      const before = known.get(key);
+      if (before?.gone === false) continue;
+      known.set(key, { toolchain, laid: before?.laid, gone: false });
       const { driver, version, digest } = toolchain;
       log({ kind: 'toolchain-found', driver, version, hash: digest.hash });
     }
@@ -118,7 +125,9 @@ export async function openToolchains(options: ToolchainsOptions): Promise<Worker
 
   return {
     announced: () =>
-      [...known.values()].map(({ toolchain: { digest, driver, version } }) => ({ digest, driver, version })),
+      [...known.values()]
+        .filter(({ gone }) => !gone)
+        .map(({ toolchain: { digest, driver, version } }) => ({ digest, driver, version })),
     directory: directoryOf,
     recheck,
     close: () => clearInterval(timer),

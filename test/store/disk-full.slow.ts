@@ -1,7 +1,7 @@
 // A store on a file system that is too small for its bound: a tmpfs of two megabytes, which takes root to mount.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, rmdirSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -11,7 +11,7 @@ import { openDiskStore } from '../../src/store/disk.ts';
 
 test('a full disk refuses blobs, keeps those that it has, and takes new ones once there is room', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'shoal-full-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'shoal-test', directory]);
+  execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=2m', 'shoal-test', directory]);
   try {
     const store = await openDiskStore({ directory, maxBytes: 1 << 30, clock: realClock });
     const blobs = Array.from({ length: 40 }, (_, at) => Buffer.alloc(100_000, `blob ${at} `));
@@ -32,13 +32,13 @@ test('a full disk refuses blobs, keeps those that it has, and takes new ones onc
     await assert.rejects(upload.write(refused), { code: 'RESOURCE_EXHAUSTED' });
     await upload.abort();
     const path = await store.file(digestOf(written[0] ?? assert.fail()));
-    execFileSync('rm', [path ?? '']);
-    execFileSync('rm', [(await store.file(digestOf(written[1] ?? assert.fail()))) ?? '']);
+    unlinkSync(path ?? '');
+    unlinkSync((await store.file(digestOf(written[1] ?? assert.fail()))) ?? '');
     store.write(digestOf(refused), refused);
     assert.deepEqual(store.readNow(digestOf(refused)), refused);
     await store.close();
   } finally {
-    execFileSync('umount', [directory]);
+    execFileSync('/bin/umount', [directory]);
     rmdirSync(directory);
   }
 });
