@@ -150,8 +150,7 @@ static void become_daemon(const struct install *install)
 	for (size_t i = 0; i < sizeof not_for_the_daemon / sizeof *not_for_the_daemon; i++)
 		unsetenv(not_for_the_daemon[i]);
 	umask(077);
-	/* The young generation that a job fits into; src/client/attach.ts has the reason. */
-	execl(install->node, install->node, "--max-semi-space-size=32", install->script, "daemon", (char *)NULL);
+	execl(install->node, install->node, install->script, "daemon", (char *)NULL);
 	_exit(127);
 }
 

@@ -1,9 +1,15 @@
 // `shoal daemon`: the client daemon in the foreground. Launchers and `shoal make` start it by themselves; by hand it
 // shows why it would not start.
+import { setFlagsFromString } from 'node:v8';
 import { startClient } from '../client/compose.ts';
 import type { Invocation } from './main.ts';
 
+// A daemon lives for a build, and most of its code runs a few hundred times. V8 would spend a third of the daemon's CPU
+// on optimising it in the background: 1.2 of 3.3 s in a build of 224 files, 0.4 of 2.2 with these.
+const shortLife = ['--interrupt-budget=1000000', '--no-wasm-tier-up'];
+
 export async function daemonCommand({ args, env }: Invocation): Promise<void> {
+  for (const flag of shortLife) setFlagsFromString(flag);
   const daemon = await startClient({
     env,
     forSession: args.includes('--for-session'),

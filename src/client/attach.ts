@@ -7,9 +7,6 @@ import { encodeControl, encodeControlRequest } from './launcher-wire.ts';
 
 // A daemon listens some 120 ms after its start on an idle box; a loaded one gets this long.
 const startPatienceMs = 10_000;
-// Most of what a job allocates is gone with it: a young generation of 32 MB takes a whole job's, and scavenging, a tenth
-// of the daemon's CPU with the default 16, nearly vanishes. launcher/daemon.c gives the same.
-const daemonFlags = ['--max-semi-space-size=32'];
 const maxAnswerBytes = 64 * 1024 * 1024;
 
 export type Line = {
@@ -77,7 +74,7 @@ export async function ask(request: ControlRequest): Promise<Line | undefined> {
 
 function startDaemon(mainScript: string): void {
   const { NODE_EXTRA_CA_CERTS: _slow, ...env } = process.env; // Node 20 reads that file at each start: 30 ms
-  const child = spawn(process.execPath, [...daemonFlags, mainScript, 'daemon', '--for-session'], {
+  const child = spawn(process.execPath, [mainScript, 'daemon', '--for-session'], {
     detached: true,
     stdio: 'ignore',
     cwd: '/',

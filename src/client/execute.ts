@@ -105,7 +105,7 @@ function call(client: ReapiClient, job: Execution, actionDigest: Digest): Promis
 /** The remembered action's result, for which nothing has to be sent; undefined if the host has it no more. */
 async function recalled(client: ReapiClient, job: Execution): Promise<DoneOutcome | undefined> {
   const { earlier } = job;
-  if (earlier === undefined || digestKey(earlier) === digestKey(job.action.digest)) return undefined;
+  if (earlier === undefined) return undefined;
   const outcome = await call(client, job, earlier);
   return outcome.kind === 'done' ? { ...outcome, client, action: earlier } : undefined;
 }
