@@ -66,7 +66,7 @@ export function findClosure(world: ClientWorld, session: Session, job: Understoo
 }
 
 // Directories in which this job looks for nothing: what vanishes there can wait.
-const fullCheckMs = 250;
+const fullCheckMs = 2000;
 
 /**
  * Takes out what no longer exists. The closure has just looked at every directory that this job can look into, and a

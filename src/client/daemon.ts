@@ -9,7 +9,14 @@ import type { RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening } from './connection.ts';
 import { serveControl } from './control-line.ts';
 import { runJob, type JobAnswer } from './job.ts';
-import { decodeRequest, encodeCompleted, encodeRunHere, heartbeat, type LauncherRequest } from './launcher-wire.ts';
+import {
+  decodeRequest,
+  completedFrames,
+  encodeRunHere,
+  heartbeat,
+  type Completed,
+  type LauncherRequest,
+} from './launcher-wire.ts';
 import { sessionOf, type Session, type Sessions } from './session.ts';
 import type { Farms } from './compose.ts';
 import type { ClientWorld } from './world.ts';
@@ -122,7 +129,7 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
   const answer = await farmOut(daemon, socket, job);
   if (socket.destroyed) return;
   if (job.session.ended) {
-    socket.end(encodeCompleted(interrupted));
+    finish(socket, interrupted);
     return;
   }
   switch (answer.kind) {
@@ -131,12 +138,19 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
       return;
     case 'refused':
       addToTally(job.session.tally, answer);
-      socket.end(encodeCompleted(refusal(answer)));
+      finish(socket, refusal(answer));
       return;
     case 'completed':
       addToTally(job.session.tally, answer.end);
-      socket.end(encodeCompleted(answer.completed));
+      finish(socket, answer.completed);
   }
+}
+
+/** Writes the answer in one system call, and ends the connection. */
+function finish(socket: Socket, completed: Completed): void {
+  socket.cork();
+  for (const piece of completedFrames(completed)) socket.write(piece);
+  socket.end();
 }
 
 /** Runs the job while the launcher is there: a launcher that goes away cancels what runs for it. */

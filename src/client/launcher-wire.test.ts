@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodePreamble, decodeRequest, encodeCompleted, encodeRunHere } from './launcher-wire.ts';
+import { decodePreamble, completedFrames, decodeRequest, encodeRunHere } from './launcher-wire.ts';
 
 function record(tag: string, value: Buffer): Buffer {
   const head = Buffer.alloc(5);
@@ -67,12 +67,14 @@ test('a preamble that announces more than a request may have is refused', () => 
 
 test('an answer is a run of frames that ends with the status', () => {
   const output = { path: '/p/x.o', how: 'replace', content: Buffer.from('obj') } as const;
-  const answer = encodeCompleted({
-    outputs: [output],
-    stdout: Buffer.alloc(0),
-    stderr: Buffer.from('w'),
-    waitStatus: 256,
-  });
+  const answer = Buffer.concat(
+    completedFrames({
+      outputs: [output],
+      stdout: Buffer.alloc(0),
+      stderr: Buffer.from('w'),
+      waitStatus: 256,
+    }),
+  );
   const tags: string[] = [];
   for (let at = 0; at < answer.length; at += 5 + answer.readUInt32LE(at + 1))
     tags.push(String.fromCharCode(answer[at] ?? 0));

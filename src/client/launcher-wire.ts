@@ -188,15 +188,15 @@ function outputFrames(output: OutputFile): Buffer[] {
   return frames;
 }
 
-/** The whole answer of a job that was done for the launcher. */
-export function encodeCompleted(done: Completed): Buffer {
+/** The whole answer of a job that was done for the launcher, in pieces: objects are large, and not copied. */
+export function completedFrames(done: Completed): readonly Buffer[] {
   const frames = done.outputs.flatMap(outputFrames);
   if (done.stdout.length > 0) frames.push(frameHead('1', done.stdout.length), done.stdout);
   if (done.stderr.length > 0) frames.push(frameHead('2', done.stderr.length), done.stderr);
   const status = Buffer.allocUnsafe(4);
   status.writeUInt32LE(done.waitStatus, 0);
   frames.push(frameHead('X', 4), status);
-  return Buffer.concat(frames);
+  return frames;
 }
 
 /** "Run it yourself", with the reason's id for whoever traces the socket. */

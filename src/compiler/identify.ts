@@ -1,15 +1,17 @@
 // Which toolchain is behind a compiler's name. The answers of the compiler (which programs, which directories) and the
 // digests of its files are kept between runs; what stat says of every file is looked at again each time.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+
 import { basename, join } from 'node:path';
 import { runTool } from './run-tool.ts';
 import { familyOf, membersOfCompiler, type Members } from './toolchain-members.ts';
 import { buildTree, stampOf, walkTo, type KnownDigests } from './toolchain-tree.ts';
-import type { IdentifyOptions, NotACompiler, Toolchain, ToolchainLink } from './toolchain.ts';
+import type { IdentifyOptions, NotACompiler, Toolchain, ToolchainLink, ToolchainTree } from './toolchain.ts';
+import type { Digest } from '../reapi/digest.ts';
 import type { Family } from './translation-unit.ts';
 
-const cacheVersion = 1;
+const cacheVersion = 2;
 
 type Kept = {
   readonly version: typeof cacheVersion;
@@ -18,7 +20,13 @@ type Kept = {
   readonly compilerVersion: string;
   readonly members: Members;
   readonly digests: readonly (readonly [string, { readonly stamp: string; readonly hash: string }])[];
+  /** Of the links and directories of the tree: with the files' they say whether it is still the same. */
+  readonly stamps: readonly (readonly [string, string])[];
+  /** The tree's digest. */
+  readonly digest: Digest;
 };
+
+type Asked = Pick<Kept, 'family' | 'compilerVersion' | 'members'>;
 
 const notACompiler = (why: string): NotACompiler => ({ kind: 'not-a-compiler', why });
 
@@ -56,10 +64,7 @@ function isProgram(path: string): boolean {
   return readFileSync(path).subarray(0, 4).equals(elfMagic);
 }
 
-async function ask(
-  driver: string,
-  options: IdentifyOptions,
-): Promise<Omit<Kept, 'version' | 'digests' | 'driverStamp'> | NotACompiler> {
+async function ask(driver: string, options: IdentifyOptions): Promise<Asked | NotACompiler> {
   if (!isProgram(driver)) return notACompiler('it is a script');
   const { stderr, stdout, succeeded } = await runTool(driver, ['-v'], options);
   const text = `${stdout}${stderr}`;
@@ -76,6 +81,41 @@ function ownDirectoriesOf(members: Members): string[] {
   return members.wholeDirectories.flatMap((directory) => walkTo(directory, () => undefined) ?? []);
 }
 
+function stampAt(path: string): string {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return found === undefined ? '-' : stampOf(found);
+}
+
+/** True if nothing of the tree has changed by what stat says: 1,000 stats, where reading it all costs 50 ms. */
+function isCurrent({ digests, stamps }: Kept): boolean {
+  return (
+    digests.every(([path, { stamp }]) => stampAt(path) === stamp) &&
+    stamps.every(([path, stamp]) => stampAt(path) === stamp)
+  );
+}
+
+type Describing = { readonly driverStamp: string; readonly kept: Kept | undefined; readonly path: string | undefined };
+
+/** Builds the tree anew, reading only files that changed, and keeps what it is. */
+function describe({ family, compilerVersion, members }: Asked, { driverStamp, kept, path }: Describing): Kept {
+  const digests: KnownDigests = new Map(kept?.digests);
+  const { tree, digest } = buildTree(members, digests);
+  const inTree = new Set(tree.files.map((file) => file.path));
+  const others = [...tree.symlinks.map((link) => link.path), ...tree.directories];
+  const described: Kept = {
+    version: cacheVersion,
+    driverStamp,
+    family,
+    compilerVersion,
+    members,
+    digests: [...digests].filter(([file]) => inTree.has(file)),
+    stamps: others.map((other) => [other, stampAt(other)]),
+    digest,
+  };
+  writeKept(path, described);
+  return described;
+}
+
 /** The toolchain that `driverPath` (absolute, as found) leads to, or why it is none that can be carried elsewhere. */
 export async function identifyToolchain(
   driverPath: string,
@@ -90,16 +130,11 @@ export async function identifyToolchain(
     const kept = readKept(path, driverStamp);
     const asked = kept ?? (await ask(driver, options));
     if ('why' in asked) return asked;
-    const digests: KnownDigests = new Map(kept?.digests);
-    const before = JSON.stringify(kept?.digests);
-    const { tree, digest } = buildTree(asked.members, digests);
-    const { family, compilerVersion, members } = asked;
-    const now = [...digests];
-    if (JSON.stringify(now) !== before) {
-      writeKept(path, { version: cacheVersion, driverStamp, family, compilerVersion, members, digests: now });
-    }
+    const current = kept !== undefined && isCurrent(kept) ? kept : describe(asked, { driverStamp, kept, path });
+    const { family, compilerVersion, members, digest } = current;
     const ownDirectories = ownDirectoriesOf(members);
-    const files = new Set(tree.files.map((file) => file.path));
+    const files = new Set(current.digests.map(([file]) => file));
+    let tree: ToolchainTree | undefined;
     return {
       kind: 'toolchain',
       family,
@@ -108,7 +143,10 @@ export async function identifyToolchain(
       aliases,
       cplusplusDriver: /\+\+(-[0-9.]+)?$/.test(basename(driverPath)) || /\+\+(-[0-9.]+)?$/.test(basename(driver)),
       digest,
-      tree,
+      get tree(): ToolchainTree {
+        tree ??= buildTree(members, new Map(current.digests)).tree;
+        return tree;
+      },
       ownDirectories,
       watch: [...new Set([...members.programs, ...ownDirectories])],
       isInside: (inside) =>

@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
-import { encodeCompleted, encodeRunHere, type LauncherRequest } from '../../src/client/launcher-wire.ts';
-import { ended, frame, setStage } from './stage.ts';
+import { encodeRunHere, type LauncherRequest } from '../../src/client/launcher-wire.ts';
+import { encodeCompleted, ended, frame, setStage } from './stage.ts';
 
 const stage = setStage();
 const { bin, compilers, work, gcc } = stage;

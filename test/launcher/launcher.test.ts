@@ -15,8 +15,8 @@ import {
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
-import { encodeCompleted, encodeRunHere, type LauncherRequest } from '../../src/client/launcher-wire.ts';
-import { setStage } from './stage.ts';
+import { encodeRunHere, type LauncherRequest } from '../../src/client/launcher-wire.ts';
+import { encodeCompleted, setStage } from './stage.ts';
 
 const stage = setStage();
 const { base, runtime, bin, compilers, work, gcc, daemon, launch, runs } = stage;

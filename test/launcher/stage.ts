@@ -15,7 +15,13 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { decodeRequest, preambleBytes, type LauncherRequest } from '../../src/client/launcher-wire.ts';
+import {
+  completedFrames,
+  decodeRequest,
+  preambleBytes,
+  type Completed,
+  type LauncherRequest,
+} from '../../src/client/launcher-wire.ts';
 
 export type Ran = {
   readonly status: number | null;
@@ -51,6 +57,11 @@ export function opening(path: string, size: number, { inPlace = false, mode = 0o
   head.writeUInt32LE(mode, 1);
   head.writeBigUInt64LE(BigInt(size), 5);
   return frame('O', Buffer.concat([head, Buffer.from(path)]));
+}
+
+/** A whole answer in one piece. */
+export function encodeCompleted(done: Completed): Buffer {
+  return Buffer.concat(completedFrames(done));
 }
 
 export function ending(waitStatus: number): Buffer {

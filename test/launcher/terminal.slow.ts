@@ -1,8 +1,8 @@
 // What the daemon is told of a terminal. Needs script(1), for a pseudo-terminal.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { encodeCompleted, type LauncherRequest } from '../../src/client/launcher-wire.ts';
-import { setStage } from './stage.ts';
+import type { LauncherRequest } from '../../src/client/launcher-wire.ts';
+import { encodeCompleted, setStage } from './stage.ts';
 
 const stage = setStage();
 const { gcc } = stage;
