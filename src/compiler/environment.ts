@@ -53,6 +53,7 @@ const rows = {
   GCC_DIAGNOSTICS_LOG: 'here',
   GCC_EXEC_PREFIX: 'here',
   GCC_EXTRA_DIAGNOSTIC_OUTPUT: 'pass',
+  GCC_NOAPPORT: 'drop',
   GCC_ROOT: 'here',
   GCC_URLS: 'pass',
   GCONV_PATH: 'here',

@@ -97,8 +97,3 @@ export function languageOfFile(path: string, driver: DriverKind): SourceLanguage
     ? { ...found, language: 'objective-c++' }
     : found;
 }
-
-/** Endings of files that have to be compiled, for whoever looks for sources among arguments. */
-export function isSourceName(path: string): boolean {
-  return languageOfFile(path, { family: 'gcc', cplusplusDriver: false }).kind === 'unit';
-}

@@ -198,10 +198,6 @@ export type ReasonId = keyof typeof rows;
 
 export const reasonIds: readonly ReasonId[] = Object.keys(rows) as ReasonId[];
 
-export function isReasonId(text: string): text is ReasonId {
-  return Object.hasOwn(rows, text);
-}
-
 export function reasonOf(id: ReasonId): Reason {
   return { id, ...rows[id] };
 }
