@@ -7,8 +7,8 @@ import { delimiter, join } from 'node:path';
 import { discoverCompilers } from '../compiler/discover.ts';
 import { ensureNative } from '../native.ts';
 import type { Summary } from '../observe/tally.ts';
-import { askOrStart, processGone, type Line } from './attach.ts';
-import type { ControlAnswer, Progress } from './control.ts';
+import { ask, askOrStart, processGone, type Line } from './attach.ts';
+import type { ControlAnswer, ControlRequest, Progress } from './control.ts';
 import { layOutNames } from './names.ts';
 import { sessionVariable } from './session.ts';
 import type { Settings } from './settings.ts';
@@ -16,6 +16,10 @@ import type { Settings } from './settings.ts';
 // Ctrl-C reaches make and every launcher from the terminal; what is still there after this long is killed.
 const interruptPatienceMs = 600;
 const politeMs = 150;
+// A build whose daemon died meets its next compile soon, and that starts another.
+const restartPatienceMs = 400;
+const restartPauseMs = 20;
+const endPatienceMs = 5000;
 
 export type BuildRequest = {
   /** The command, given the farm's slots: `shoal make` picks its -j from them. */
@@ -36,19 +40,42 @@ export type BuildEnd = {
 type Session = { readonly line: Line; readonly id: string; readonly slots: number; readonly pid: number };
 
 async function openSession(request: BuildRequest): Promise<Session | undefined> {
-  const { settings, mainScript, progressMs, warn } = request;
-  const line = await askOrStart({ op: 'session', settings, cwd: process.cwd(), progressMs }, mainScript);
-  const answer = await line?.next();
-  if (line === undefined || answer === undefined) {
+  const { warn } = request;
+  const line = await askOrStart(sessionRequest(request, false), request.mainScript);
+  const session = await sessionOn(line, warn);
+  if (session === undefined && line === undefined) {
     warn('shoal: the client daemon did not start, so this build runs here without it (`shoal daemon` shows why)');
-    return undefined;
   }
+  return session;
+}
+
+function sessionRequest({ settings, progressMs }: BuildRequest, adopt: boolean): ControlRequest {
+  return { op: 'session', settings, cwd: process.cwd(), progressMs, adopt };
+}
+
+async function sessionOn(line: Line | undefined, warn: BuildRequest['warn']): Promise<Session | undefined> {
+  const answer = await line?.next();
+  if (line === undefined || answer === undefined) return undefined;
   if (answer.kind !== 'session') {
     warn(`shoal: ${answer.kind === 'error' ? answer.message : 'unexpected answer of the daemon'}`);
     return undefined;
   }
   if (answer.workers === 0) warn(`shoal: ${answer.why}`);
   return { line, id: answer.id, slots: answer.slots, pid: answer.pid };
+}
+
+/**
+ * The daemon died under the build. The next compile starts another; it is taken over, so that it ends with the build,
+ * or started here if none comes.
+ */
+async function reopenSession(request: BuildRequest): Promise<Session | undefined> {
+  request.warn('shoal: the client daemon ended in mid-build; the summary will count from its restart');
+  for (let waitedMs = 0; waitedMs < restartPatienceMs; waitedMs += restartPauseMs) {
+    await new Promise((resolve) => setTimeout(resolve, restartPauseMs));
+    const line = await ask(sessionRequest(request, true));
+    if (line !== undefined) return sessionOn(line, request.warn);
+  }
+  return sessionOn(await askOrStart(sessionRequest(request, true), request.mainScript), request.warn);
 }
 
 /** `~/.cache/shoal`, or where XDG says. */
@@ -105,14 +132,20 @@ async function runCommand(request: BuildRequest, command: readonly string[], env
   return 'signal' in end && received !== undefined ? { signal: received } : end;
 }
 
-async function followProgress(
-  session: Session,
-  onProgress: BuildRequest['onProgress'],
-): Promise<ControlAnswer | undefined> {
+/** The build's session; another one takes its place if the daemon dies. */
+type Following = { session: Session; ending: boolean };
+
+async function follow(request: BuildRequest, following: Following): Promise<ControlAnswer | undefined> {
   for (;;) {
-    const answer = await session.line.next();
-    if (answer?.kind !== 'progress') return answer;
-    onProgress(answer.progress);
+    const answer = await following.session.line.next();
+    if (answer?.kind === 'progress') request.onProgress(answer.progress);
+    else if (answer !== undefined || following.ending) return answer;
+    else {
+      const reopened = await reopenSession(request);
+      if (reopened === undefined) return undefined;
+      following.session = reopened;
+      if (following.ending) reopened.line.send({ op: 'end' });
+    }
   }
 }
 
@@ -124,28 +157,31 @@ function ownCpuMs(): number {
 }
 
 async function closeSession(
-  session: Session,
-  following: Promise<ControlAnswer | undefined>,
+  following: Following,
+  last: Promise<ControlAnswer | undefined>,
 ): Promise<Summary | undefined> {
-  session.line.send({ op: 'end' });
-  const answer = await following;
+  following.ending = true;
+  following.session.line.send({ op: 'end' });
+  const answer = await last;
   if (answer?.kind !== 'summary') return undefined;
   // The daemon closes the connection once it has cleaned up; if it was started for us it is then about to be gone.
-  await session.line.next();
-  if (answer.stopping) await processGone(session.pid, 5000);
+  const { line, pid } = following.session;
+  await line.next();
+  if (answer.stopping) await processGone(pid, endPatienceMs);
   return { ...answer.summary, clientCpuMs: answer.summary.clientCpuMs + ownCpuMs() };
 }
 
 /** Runs a build and gives its end; the summary is undefined where no daemon could be had. */
 export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
   const session = await openSession(request);
-  const following = session === undefined ? undefined : followProgress(session, request.onProgress);
+  const following = session === undefined ? undefined : { session, ending: false };
+  const last = following === undefined ? undefined : follow(request, following);
   const env = await buildEnvironment(session);
   const command = request.command(
     session === undefined || session.slots === 0 ? availableParallelism() : session.slots,
   );
   const status = await runCommand(request, command, env);
-  const summary = session === undefined || following === undefined ? undefined : await closeSession(session, following);
+  const summary = following === undefined || last === undefined ? undefined : await closeSession(following, last);
   return { status, summary, command };
 }
 

@@ -49,6 +49,7 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
     return;
   }
   const { session } = opened;
+  daemon.forSession ||= request.adopt;
   // A daemon that was started for this build counts from its start.
   const ownStart = daemon.forSession && daemon.sessions.open.size === 0;
   const cpuBefore = ownStart ? undefined : process.cpuUsage();

@@ -6,9 +6,16 @@ import type { Settings } from './settings.ts';
 export type ControlRequest =
   /**
    * Opens a build session; it ends with the connection, whatever becomes of the command line. Its progress is told
-   * every `progressMs`, never if that is 0.
+   * every `progressMs`, never if that is 0. `adopt`: the daemon was started by a compile of this build, in place of one
+   * that died, and is to end with the build.
    */
-  | { readonly op: 'session'; readonly settings: Settings; readonly cwd: string; readonly progressMs: number }
+  | {
+      readonly op: 'session';
+      readonly settings: Settings;
+      readonly cwd: string;
+      readonly progressMs: number;
+      readonly adopt: boolean;
+    }
   | { readonly op: 'status' }
   | { readonly op: 'stop' };
 
@@ -95,5 +102,11 @@ export function parseControlRequest(body: Buffer): ControlRequest | undefined {
   const settings = parseSettings(value['settings']);
   const cwd = value['cwd'];
   if (settings === undefined || typeof cwd !== 'string') return undefined;
-  return { op: 'session', settings, cwd, progressMs: progressPeriod(value['progressMs']) };
+  return {
+    op: 'session',
+    settings,
+    cwd,
+    progressMs: progressPeriod(value['progressMs']),
+    adopt: value['adopt'] === true,
+  };
 }

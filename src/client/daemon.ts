@@ -26,14 +26,14 @@ const idleMs = 5 * 60_000;
 // Launchers give up on a silent daemon after two minutes.
 const heartbeatMs = 30_000;
 // The socket may be swept from /tmp, or another daemon may have taken its place: then nobody can find this one.
-const socketCheckMs = 5000;
+const socketCheckMs = 1000;
 
 export type Daemon = {
   readonly world: ClientWorld;
   readonly farms: Farms;
   readonly sessions: Sessions;
   /** Started by a build, for builds: ends with the last of them. */
-  readonly forSession: boolean;
+  forSession: boolean;
   readonly log: (line: string) => void;
   /** Jobs in flight, and compiles that run here under a launcher whose connection is open. */
   busy: number;

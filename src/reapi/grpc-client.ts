@@ -133,6 +133,7 @@ type Watching = { readonly connectTimeoutMs: number; readonly onClosed: (error: 
 function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, onClosed }: Watching): Life {
   const calls = new Set<(error: GrpcError) => void>();
   let lost: GrpcError | undefined;
+  let leaving: GrpcError | undefined;
   let settle: { resolve: () => void; reject: (error: GrpcError) => void } | undefined;
   const ready = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
   ready.catch(() => undefined);
@@ -149,7 +150,11 @@ function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, 
   };
   const patience = setTimeout(() => end(unavailable(`no answer within ${connectTimeoutMs} ms`)), connectTimeoutMs);
   session.on('error', (error) => end(unavailable(error.message)));
-  session.on('goaway', () => end(unavailable('the host is closing its connections')));
+  // A host that goes in order lets its calls end; the session closes by itself after the last.
+  session.on('goaway', (code: number) => {
+    leaving = unavailable('the host is closing its connections');
+    if (code !== http2.constants.NGHTTP2_NO_ERROR) end(leaving);
+  });
   session.on('close', () => end(unavailable('the connection was closed by the host')));
   socket.on('error', (error) => end(unavailable(error.message)));
   // The peer's settings are its first word: what listens but does not speak HTTP/2 never gets here.
@@ -175,7 +180,7 @@ function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, 
   const busy = (): void => {
     pinging ??= setTimeout(ping, pingMs).unref();
   };
-  return { ready, end, lost: () => lost, calls, busy };
+  return { ready, end, lost: () => lost ?? leaving, calls, busy };
 }
 
 type CallRequest = {

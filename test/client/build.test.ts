@@ -134,7 +134,7 @@ test("a mistake in the source is reported as the compiler reports it, with make'
   const { ran, summary } = summaryOf(['make', '-s', 'one.o']);
   assert.equal(ran.status, local.status);
   assert.ok(ran.stderr.startsWith(local.stderr), ran.stderr);
-  assert.equal(summary['failed'], 1);
+  assert.equal(summary['failed'], 1, ran.stderr);
   writeProject();
 });
 
