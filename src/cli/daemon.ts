@@ -1,7 +1,9 @@
-// `shoal daemon`: the client daemon in the foreground. Launchers and `shoal make` start it by themselves; by hand it
-// shows why it would not start.
+// `shoal daemon`: the client daemon in the foreground. Launchers and `shoal make` start it by themselves, with nobody to
+// read its stderr: what it has to say stands in daemon.log too.
+import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { startClient } from '../client/compose.ts';
+import { logTo, stateDir } from '../observe/log-file.ts';
 import type { Invocation } from './main.ts';
 
 // A daemon lives for a build, and most of its code runs a few hundred times. V8 would spend a third of the daemon's CPU
@@ -10,11 +12,17 @@ const shortLife = ['--interrupt-budget=1000000', '--no-wasm-tier-up'];
 
 export async function daemonCommand({ args, env }: Invocation): Promise<void> {
   for (const flag of shortLife) setFlagsFromString(flag);
-  const daemon = await startClient({
-    env,
-    forSession: args.includes('--for-session'),
-    log: (line) => void process.stderr.write(`shoal: ${line}\n`),
+  const logFile = join(stateDir(env), 'daemon.log');
+  const log = (line: string): void => {
+    process.stderr.write(`shoal: ${line}\n`);
+    logTo(logFile, line);
+  };
+  // Launchers run their compilers themselves when it has gone; a daemon in an unknown state would be worse.
+  process.on('uncaughtException', (error) => {
+    log(`the daemon ends: ${error.stack ?? error.message}`);
+    process.exit(1);
   });
+  const daemon = await startClient({ env, forSession: args.includes('--for-session'), log });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => daemon.stop());
   await daemon.ended;
   // Connections of hosts may still be closing; nothing is owed to anybody any more.

@@ -1,10 +1,11 @@
 // `shoal worker`: compile for others on this box, in the foreground. Prints `ready HOST:PORT` once it serves. SIGTERM
 // and SIGINT drain: no new jobs, those in flight are finished; a second signal ends it at once.
-import { availableParallelism, homedir } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { ensureNative } from '../native.ts';
+import { stateDir } from '../observe/log-file.ts';
 import { openRuntimeDir } from '../trust/runtime-dir.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
 import { startWorker, type ListenAddress, type Worker, type WorkerEvent } from '../worker/worker.ts';
@@ -41,9 +42,7 @@ export function parseSize(text: string): number | undefined {
 }
 
 export function defaultStateDir(env: Environment): string {
-  const xdg = env['XDG_STATE_HOME'];
-  const base = xdg !== undefined && xdg.startsWith('/') ? xdg : join(homedir(), '.local', 'state');
-  return join(base, 'shoal', 'worker');
+  return join(stateDir(env), 'worker');
 }
 
 const flags = {

@@ -4,19 +4,26 @@ import type { Socket } from 'node:net';
 import { decodePreamble, preambleBytes, type Preamble } from './launcher-wire.ts';
 
 // A launcher writes its request in one go; whoever takes longer is no launcher.
-export const requestPatienceMs = 10_000;
+const requestPatienceMs = 10_000;
+// Of all requests that are on their way in; one has some 10 KB. The launcher of one that is refused compiles by itself.
+const mostPendingBytes = 64 << 20;
+
+/** What the requests that have been announced, and are not here yet, will hold in memory. */
+export type Intake = { pendingBytes: number };
 
 export type Opening = { readonly kind: Preamble['kind']; readonly body: Buffer; readonly rest: Buffer };
 
 /** The opening frame, or undefined if the peer sent something else, too much, too slowly, or hung up. */
-export function readOpening(socket: Socket): Promise<Opening | undefined> {
+export function readOpening(socket: Socket, intake: Intake): Promise<Opening | undefined> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let receivedBytes = 0;
     let preamble: Preamble | undefined;
+    let pendingBytes = 0;
     const timer = setTimeout(() => finish(undefined), requestPatienceMs);
     const finish = (opening: Opening | undefined): void => {
       clearTimeout(timer);
+      intake.pendingBytes -= pendingBytes;
       socket.off('data', onData);
       socket.off('close', onClose);
       socket.pause();
@@ -29,10 +36,12 @@ export function readOpening(socket: Socket): Promise<Opening | undefined> {
       if (preamble === undefined) {
         if (receivedBytes < preambleBytes) return;
         preamble = decodePreamble(Buffer.concat(chunks));
-        if (preamble === undefined) {
+        if (preamble === undefined || intake.pendingBytes + preamble.bodyBytes > mostPendingBytes) {
           finish(undefined);
           return;
         }
+        pendingBytes = preamble.bodyBytes;
+        intake.pendingBytes += pendingBytes;
       }
       const end = preambleBytes + preamble.bodyBytes;
       if (receivedBytes < end) return;

@@ -6,7 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { ReasonId } from '../observe/reasons.ts';
 import { addToTally, type JobEnd } from '../observe/tally.ts';
 import type { RuntimeDir } from '../trust/runtime-dir.ts';
-import { readOpening } from './connection.ts';
+import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
 import { runJob, type JobAnswer } from './job.ts';
 import {
@@ -35,8 +35,7 @@ export type Daemon = {
   /** Started by a build, for builds: ends with the last of them. */
   forSession: boolean;
   readonly log: (line: string) => void;
-  /** Jobs in flight, and compiles that run here under a launcher whose connection is open. */
-  busy: number;
+  readonly intake: Intake;
   readonly stop: () => void;
 };
 
@@ -69,7 +68,7 @@ export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon
   const ended = new Promise<void>((resolve) => (finish = resolve));
   let lastBusyMs = request.world.clock.nowMs();
   let stopping = false;
-  const daemon: Daemon = { ...request, busy: 0, stop: () => stop() };
+  const daemon: Daemon = { ...request, intake: { pendingBytes: 0 }, stop: () => stop() };
   const server = createServer((socket) => {
     connections.add(socket);
     lastBusyMs = request.world.clock.nowMs();
@@ -100,13 +99,11 @@ export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon
 }
 
 async function serve(daemon: Daemon, socket: Socket): Promise<void> {
-  const opening = await readOpening(socket);
+  const opening = await readOpening(socket, daemon.intake);
   if (opening === undefined) {
     socket.destroy();
     return;
   }
-  daemon.busy += 1;
-  socket.once('close', () => (daemon.busy -= 1));
   if (opening.kind === 'control') await serveControl(daemon, socket, opening);
   else await serveJob(daemon, socket, opening.body);
 }

@@ -47,7 +47,10 @@ const rows = {
     sentence:
       'the compile failed elsewhere, and the failure could not be proved to be in the source; it ran again here to be sure',
   },
-  'client-failed': { whose: 'host', sentence: 'the client daemon failed at this job; its log has the cause' },
+  'client-failed': {
+    whose: 'host',
+    sentence: 'the client daemon failed at this job; ~/.local/state/shoal/daemon.log has the cause',
+  },
   interrupted: { whose: 'user', sentence: 'the compile was interrupted', probe: true },
   stopping: { whose: 'policy', sentence: 'the client daemon was about to stop' },
   disabled: { whose: 'policy', sentence: 'shoal is switched off by a setting' },
