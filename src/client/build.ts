@@ -149,7 +149,8 @@ async function follow(request: BuildRequest, following: Following): Promise<Cont
   }
 }
 
-// utime, stime, cutime, cstime of this process and of all it has waited for: make, its launchers, local compiles.
+// utime, stime, cutime, cstime of this process and of all it has waited for: make, its launchers, local compiles. To be
+// asked while the daemon lives, which counts for itself: one that this process has started is its child too.
 function ownCpuMs(): number {
   const fields = readFileSync('/proc/self/stat', 'latin1').split(') ')[1]?.split(' ') ?? [];
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
@@ -160,6 +161,7 @@ async function closeSession(
   following: Following,
   last: Promise<ControlAnswer | undefined>,
 ): Promise<Summary | undefined> {
+  const ownMs = ownCpuMs();
   following.ending = true;
   following.session.line.send({ op: 'end' });
   const answer = await last;
@@ -168,7 +170,7 @@ async function closeSession(
   const { line, pid } = following.session;
   await line.next();
   if (answer.stopping) await processGone(pid, endPatienceMs);
-  return { ...answer.summary, clientCpuMs: answer.summary.clientCpuMs + ownCpuMs() };
+  return { ...answer.summary, clientCpuMs: answer.summary.clientCpuMs + ownMs };
 }
 
 /** Runs a build and gives its end; the summary is undefined where no daemon could be had. */
