@@ -1,5 +1,5 @@
 // Steps 2 and 3 of a job: what the compile can read, and the input root made of it.
-import type { Closure, DirectoryEntry } from '../includes/types.ts';
+import type { Closure, DirectoryEntry, TreeEntry } from '../includes/types.ts';
 import { addToLayer, removePath, rootFor, type Layer, type TreeDirectory } from './input-tree.ts';
 import type { RunHere } from './job.ts';
 import type { Session } from './session.ts';
@@ -38,10 +38,13 @@ function takeExpected(
   addToLayer(session.layer, found.files, found.source);
 }
 
-/** The closure of a job, every part of it checked against the disk in the job's own epoch. */
-export function findClosure(world: ClientWorld, session: Session, job: UnderstoodJob): JobClosure | RunHere {
+/** The closure of a job, every part of it as it was looked at in `epoch`. */
+export function findClosure(
+  world: ClientWorld,
+  session: Session,
+  { job, epoch }: { readonly job: UnderstoodJob; readonly epoch: number },
+): JobClosure | RunHere {
   const { unit, request, toolchain, builtins } = job;
-  const epoch = world.nextEpoch();
   takeExpected(world, session, { job, epoch });
   const { search } = unit;
   const found = world.includes.closure({
@@ -63,6 +66,28 @@ export function findClosure(world: ClientWorld, session: Session, job: Understoo
     preprocessed: unit.preprocessed,
   });
   return found.kind === 'here' ? found : { ...found, epoch };
+}
+
+const sameEntries = (a: readonly TreeEntry[], b: readonly TreeEntry[]): boolean =>
+  a.length === b.length && a.every((entry, at) => entry === b[at]);
+
+/**
+ * True if the job, found anew in `epoch`, would be given the very same inputs. A name that came or went somewhere makes
+ * the whole closure to be found again, mostly with the same outcome.
+ */
+export function closureStands(
+  world: ClientWorld,
+  session: Session,
+  { job, closure, epoch }: { readonly job: UnderstoodJob; readonly closure: JobClosure; readonly epoch: number },
+): boolean {
+  if (closure.epoch === epoch || world.includes.holds(closure, epoch)) return true;
+  const now = findClosure(world, session, { job, epoch });
+  return (
+    now.kind === 'closure' &&
+    sameEntries(now.files, closure.files) &&
+    sameEntries(now.symlinks, closure.symlinks) &&
+    sameEntries(now.directories, closure.directories)
+  );
 }
 
 // Directories in which this job looks for nothing: what vanishes there can wait.

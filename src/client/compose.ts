@@ -12,6 +12,7 @@ import { cacheDir } from './build.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
 import { loadLayerPaths, saveLayerPaths } from './kept-layer.ts';
 import { loadScans, saveScans } from './kept-scans.ts';
+import { newEpochs } from './epochs.ts';
 import { newResultMemory } from './result-key.ts';
 import { newSession, type Session } from './session.ts';
 import { settingsFrom, type Settings } from './settings.ts';
@@ -107,10 +108,9 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
   const includes = createIncludeView(realFiles);
   loadScans(includes, cacheDir());
   const results = newResultMemory(cacheDir());
-  let epoch = 0;
   const world: ClientWorld = {
     clock: realClock,
-    nextEpoch: () => (epoch += 1),
+    epochs: newEpochs(realClock),
     includes,
     results,
     toolchains: newToolchainView(join(cacheDir(), 'toolchains')),

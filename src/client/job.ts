@@ -6,14 +6,15 @@
 //   3 tree         the input root
 //   4 send         a host, and the blobs it lacks
 //   5 execute      there; elsewhere if the host fails; then home
-//   6 answer       the outputs, checked, for the launcher to write
+//   6 look again   what it read is still on the disk, or it begins anew at 2
+//   7 answer       the outputs, checked, for the launcher to write
 import { choose } from '../farm/farm.ts';
 import { trouble, type Host, type ReadyHost } from '../farm/host.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
 import { makeAction, type PlannedAction } from './action.ts';
-import { findClosure, layInputs } from './closure.ts';
+import { closureStands, findClosure, layInputs, type JobClosure } from './closure.ts';
 import { executeOn, type Execution } from './execute.ts';
 import { resultKey } from './result-key.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
@@ -43,28 +44,52 @@ export async function runJob(
   return { kind: 'refused', reason: answer.reason, detail: answer.detail };
 }
 
+// A file that changes each time a job is planned is being written for longer than a compile takes.
+const mostPlans = 3;
+
 async function sendJob(
   world: ClientWorld,
   session: Session,
-  job: { readonly request: LauncherRequest; readonly signal: AbortSignal },
+  { request, signal }: { readonly request: LauncherRequest; readonly signal: AbortSignal },
 ): Promise<JobAnswer> {
-  const understood = await understandJob(world, job.request);
+  const arrival = world.epochs.arrive();
+  const understood = await understandJob(world, request);
   if (understood.kind === 'here') return understood;
-  const planned = planAction(world, session, understood.job);
-  if (planned.kind === 'here') return planned;
-  return executeSomewhere(world, session, { ...planned, understood: understood.job, signal: job.signal });
+  const { job } = understood;
+  for (let plans = 0; plans < mostPlans; plans += 1) {
+    const epoch = plans === 0 ? world.epochs.running() : world.epochs.since(arrival);
+    const planned = planAction(world, session, { job, epoch });
+    if (planned.kind === 'here') {
+      if (epoch === world.epochs.since(arrival)) return planned;
+      continue;
+    }
+    const answer = await executeSomewhere(world, session, { ...planned, understood: job, signal });
+    if (answer.kind === 'here' && answer.reason !== 'file-changed') return answer;
+    const { closure } = planned;
+    if (closureStands(world, session, { job, closure, epoch: world.epochs.since(arrival) })) return answer;
+  }
+  return { kind: 'here', reason: 'file-changed', detail: job.unit.source };
 }
 
-type Planned = { readonly kind: 'planned'; readonly action: PlannedAction; readonly key: string | undefined };
+type Planned = {
+  readonly kind: 'planned';
+  readonly closure: JobClosure;
+  readonly action: PlannedAction;
+  readonly key: string | undefined;
+};
 
 /** Closure, tree and action. No wait inside: what was looked at is of one moment. */
-function planAction(world: ClientWorld, session: Session, job: UnderstoodJob): Planned | RunHere {
-  const closure = findClosure(world, session, job);
+function planAction(
+  world: ClientWorld,
+  session: Session,
+  at: { readonly job: UnderstoodJob; readonly epoch: number },
+): Planned | RunHere {
+  const closure = findClosure(world, session, at);
   if (closure.kind === 'here') return closure;
   const root = layInputs(world, session.layer, closure);
-  const action = makeAction(job, root);
+  const action = makeAction(at.job, root);
   const key = session.settings.resultCache ? resultKey(action.command, closure) : undefined;
-  return { kind: 'planned', action, key };
+  return { kind: 'planned', closure, action, key };
 }
 
 type Sending = Planned & { readonly understood: UnderstoodJob; readonly signal: AbortSignal };

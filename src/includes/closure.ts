@@ -1,13 +1,13 @@
 // One compile's walk over its context's graph. What it passes is checked against the disk on the way; should that change
 // the graph, the walk begins again.
-import { definitionFromOption, type Definition, type Definitions } from './definitions.ts';
+import { definitionFromOption, type Definition } from './definitions.ts';
 import { headersNamed, type Header, type Lookup } from './expand.ts';
 import { forcedLeads, leadsFor, leadToPath, lookOf, rebuild, updateLeads, vouchedBy } from './context.ts';
 import type { Context, Lead, Node } from './context.ts';
-import { checkFile, definitionsOf, entryOf, scanOf, type FileState } from './records.ts';
+import { checkFile, definitionsOf, entryOf, scanOf, type FileState, type Records } from './records.ts';
 import type { Hazard, HazardKind, Include } from './scan.ts';
 import { checkDirectory, type Directory, type Look, type Place } from './tree.ts';
-import type { ClosureRequest, ClosureResult, DirectoryEntry, FileEntry, Here, SymlinkEntry } from './types.ts';
+import type { Closure, ClosureRequest, ClosureResult, DirectoryEntry, FileEntry, Here, SymlinkEntry } from './types.ts';
 import { FileChangedError } from './types.ts';
 
 type Walk = {
@@ -89,7 +89,28 @@ function walkFrom(context: Context, request: ClosureRequest, look: Look): Closur
     files: walk.files,
     symlinks: walk.symlinks,
     directories: walk.directories,
+    generation: context.generation,
   };
+}
+
+const nobody: Look['vouchedBy'] = () => undefined;
+
+/** Looks at the disk again: every file of the same version, every directory with the same names for all who asked. */
+export function closureHolds(records: Records, closure: Closure, epoch: number): boolean {
+  const { tree } = records;
+  const look: Look = { epoch, vouchedBy: nobody };
+  checkDirectory(tree, tree.root, look);
+  for (const { id } of closure.directories) {
+    const directory = tree.places[id]?.child;
+    if (directory !== undefined) checkDirectory(tree, directory, look);
+  }
+  if (tree.generation !== closure.generation) return false;
+  return closure.files.every((file) => {
+    const record = records.byPath.get(file.path);
+    if (record === undefined) return false;
+    checkFile(records, record, { epoch, vouchedBy: undefined });
+    return record.state === 'read' && record.entry === file;
+  });
 }
 
 function takePlain(walk: Walk, lead: Lead): void {
@@ -270,12 +291,14 @@ function definitionLookup(walk: Walk): Lookup {
     options.set(name, [...(options.get(name) ?? []), definition]);
   }
   const known = new Map<string, readonly Definition[]>();
-  const tables: Definitions[] = walk.nodes.map((node) => definitionsOf(walk.context.records, node.record));
+  const { records } = walk.context;
   return (name) => {
     let found = known.get(name);
     if (found === undefined) {
       const all = new Set<Definition>(options.get(name));
-      for (const table of tables) for (const definition of table.get(name) ?? []) all.add(definition);
+      for (const { record } of walk.nodes) {
+        for (const definition of definitionsOf(records, record, name)) all.add(definition);
+      }
       const own = predefined.get(name);
       if (own !== undefined) all.add(own);
       if (builtIn.test(name)) all.add(unknowable);

@@ -13,6 +13,31 @@ export type Definition = {
 /** Every definition of each name, in whatever branch. */
 export type Definitions = ReadonlyMap<string, readonly Definition[]>;
 
+/**
+ * Which names a file may define, a character for each: kept from daemon to daemon, so that a file is read again only for
+ * a name that it may define. One compile of 200 in abseil has an include made by macros, and 237 files in its closure.
+ */
+export type DefinedNames = string & { readonly __definedNames: unique symbol };
+
+// Characters that JSON writes as they are, and none of a pair.
+const firstMark = 0x100;
+const marks = 0x7000;
+
+function markOf(name: string): string {
+  let hash = 0x811c9dc5; // FNV-1a
+  for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+  return String.fromCharCode(firstMark + ((hash >>> 0) % marks));
+}
+
+export function definedNames(definitions: Definitions): DefinedNames {
+  return [...definitions.keys()].map(markOf).join('') as DefinedNames;
+}
+
+/** False only if the file does not define it. */
+export function mayDefine(names: DefinedNames, name: string): boolean {
+  return names.includes(markOf(name));
+}
+
 // The longest bodies on the way to a file name in the Linux kernel, Boost and FreeType have less than 100 characters.
 const maxBody = 240;
 

@@ -2,7 +2,8 @@
 import { digestOf, sameDigest, type Digest } from '../reapi/digest.ts';
 import { kindOfMode, type FileStat } from './files.ts';
 import { scan, type ScanResult } from './scan.ts';
-import { definitionsIn, type Definitions } from './definitions.ts';
+import { definedNames, definitionsIn, mayDefine } from './definitions.ts';
+import type { DefinedNames, Definition, Definitions } from './definitions.ts';
 import { isSettled, sameStat, type Place, type Tree } from './tree.ts';
 import { FileChangedError, type FileEntry } from './types.ts';
 
@@ -20,11 +21,18 @@ export type FileRecord = {
   digest: Digest | undefined;
   scan: ScanResult | undefined;
   definitions: Definitions | undefined;
+  /** Of this content, from an earlier process or from its definitions. */
+  definedNames: DefinedNames | undefined;
   entry: FileEntry | undefined;
 };
 
 /** What an earlier process knew of a file. */
-export type SavedRecord = { readonly stat: FileStat; readonly digest: Digest | undefined; readonly scan: ScanResult };
+export type SavedRecord = {
+  readonly stat: FileStat;
+  readonly digest: Digest | undefined;
+  readonly scan: ScanResult;
+  readonly definedNames: DefinedNames | undefined;
+};
 
 export type Records = {
   readonly tree: Tree;
@@ -57,6 +65,7 @@ export function recordAt(records: Records, place: Place): FileRecord {
     digest: undefined,
     scan: undefined,
     definitions: undefined,
+    definedNames: undefined,
     entry: undefined,
   };
   records.byPath.set(place.path, record);
@@ -91,7 +100,8 @@ function takeSaved(records: Records, record: FileRecord, stat: FileStat | undefi
   if (saved === undefined) return false;
   records.saved.delete(record.place.path);
   if (stat === undefined || record.state !== 'unread' || !sameStat(saved.stat, stat)) return false;
-  Object.assign(record, { state: 'read', stat, isSettled: true, digest: saved.digest, scan: saved.scan });
+  const { digest, scan: found, definedNames: names } = saved;
+  Object.assign(record, { state: 'read', stat, isSettled: true, digest, scan: found, definedNames: names });
   record.version++;
   return true;
 }
@@ -126,6 +136,7 @@ function readAnew(records: Records, record: FileRecord, known?: FileStat): void 
   record.digest = undefined;
   record.scan = undefined;
   record.definitions = undefined;
+  record.definedNames = undefined;
 }
 
 function isContent(records: Records, record: FileRecord, bytes: Buffer): boolean {
@@ -186,9 +197,12 @@ export function scanOf(records: Records, record: FileRecord): ScanResult {
   return record.scan;
 }
 
-export function definitionsOf(records: Records, record: FileRecord): Definitions {
+/** What the file defines as `name`, in whatever branch. */
+export function definitionsOf(records: Records, record: FileRecord, name: string): readonly Definition[] {
+  if (record.definedNames !== undefined && !mayDefine(record.definedNames, name)) return [];
   record.definitions ??= definitionsIn(contentOf(records, record, currentVersion(record)));
-  return record.definitions;
+  record.definedNames ??= definedNames(record.definitions);
+  return record.definitions.get(name) ?? [];
 }
 
 export function entryOf(records: Records, record: FileRecord): FileEntry {

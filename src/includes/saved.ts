@@ -1,12 +1,14 @@
 // What is known of files, kept for the next daemon: a line that names the format, a SHA-256 of the rest in hexadecimal on
-// a line of its own, and one JSON array of rows [path, dev, ino, mode, nlink, size, mtimeNs, ctimeNs, hash or null, scan].
+// a line of its own, and one JSON array of rows [path, dev, ino, mode, nlink, size, mtimeNs, ctimeNs, hash or null, scan,
+// names of macros or null].
 // Numbers beyond 2^53 are strings. JSON, because V8 reads it faster than code of ours would read anything denser.
 import { createHash } from 'node:crypto';
+import type { DefinedNames } from './definitions.ts';
 import type { SavedRecord, Records } from './records.ts';
 import type { ScanResult } from './scan.ts';
 
 // The number rises whenever a scan of the same bytes may find something else.
-const header = 'shoal includes 1';
+const header = 'shoal includes 2';
 
 type Row = readonly [
   path: string,
@@ -19,16 +21,17 @@ type Row = readonly [
   ctimeNs: string,
   hash: string | null,
   scan: ScanResult,
+  definedNames: DefinedNames | null,
 ];
 
 export function saveRecords(records: Records): Buffer {
   const rows = new Map<string, Row>();
-  for (const [path, { stat, digest, scan }] of records.saved)
-    rows.set(path, [path, ...statRow(stat), digest?.hash ?? null, scan]);
+  for (const [path, { stat, digest, scan, definedNames }] of records.saved)
+    rows.set(path, [path, ...statRow(stat), digest?.hash ?? null, scan, definedNames ?? null]);
   for (const record of records.byPath.values()) {
-    const { place, state, isSettled, stat, digest, scan } = record;
+    const { place, state, isSettled, stat, digest, scan, definedNames } = record;
     if (state !== 'read' || !isSettled || stat === undefined || scan === undefined) continue;
-    rows.set(place.path, [place.path, ...statRow(stat), digest?.hash ?? null, scan]);
+    rows.set(place.path, [place.path, ...statRow(stat), digest?.hash ?? null, scan, definedNames ?? null]);
   }
   const json = JSON.stringify([...rows.values()]);
   return Buffer.from(`${header}\n${sha256(json)}\n${json}`);
@@ -55,7 +58,7 @@ export function loadRecords(records: Records, saved: Buffer): boolean {
 }
 
 function fromRow(row: Row): SavedRecord {
-  const [, dev, ino, mode, nlink, size, mtimeNs, ctimeNs, hash, scan] = row;
+  const [, dev, ino, mode, nlink, size, mtimeNs, ctimeNs, hash, scan, definedNames] = row;
   const stat = {
     dev: BigInt(dev),
     ino: BigInt(ino),
@@ -65,5 +68,6 @@ function fromRow(row: Row): SavedRecord {
     mtimeNs: BigInt(mtimeNs),
     ctimeNs: BigInt(ctimeNs),
   };
-  return { stat, digest: hash === null ? undefined : { hash, sizeBytes: size }, scan };
+  const digest = hash === null ? undefined : { hash, sizeBytes: size };
+  return { stat, digest, scan, definedNames: definedNames ?? undefined };
 }

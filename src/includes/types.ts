@@ -66,6 +66,8 @@ export type Closure = {
   readonly files: readonly FileEntry[];
   readonly symlinks: readonly SymlinkEntry[];
   readonly directories: readonly DirectoryEntry[];
+  /** The view's generation that it was found in. */
+  readonly generation: number;
 };
 
 export type Here = { readonly kind: 'here'; readonly reason: ReasonId; readonly detail: string };
@@ -74,6 +76,8 @@ export type ClosureResult = Closure | Here;
 
 export type IncludeView = {
   readonly closure: (request: ClosureRequest) => ClosureResult;
+  /** True if all that the closure rests on is still so in `epoch`; false may also mean that it has to be found anew. */
+  readonly holds: (closure: Closure, epoch: number) => boolean;
   /** Those of the entries (of this view) that are no longer there, or no longer of that kind; content is not looked at. */
   readonly vanished: <E extends TreeEntry>(entries: Iterable<E>, epoch: number) => E[];
   /** What is known of files, for a later process. */

@@ -1,6 +1,6 @@
 // The include view: for each compile a superset of the files it can read, found without a preprocessor. See tree.ts for
 // directories, records.ts for files, context.ts for what leads where, closure.ts for one compile.
-import { closureIn } from './closure.ts';
+import { closureHolds, closureIn } from './closure.ts';
 import { contextKey, newContext, type Context } from './context.ts';
 import { realNowNs, type Files } from './files.ts';
 import { newRecords } from './records.ts';
@@ -34,6 +34,7 @@ export function createIncludeView(files: Files, nowNs: () => bigint = realNowNs)
 
   return {
     closure: (request) => closureIn(contextFor(request), request),
+    holds: (closure, epoch) => closureHolds(records, closure, epoch),
     vanished: <E extends TreeEntry>(entries: Iterable<E>, epoch: number): E[] => {
       const look: Look = { epoch, vouchedBy: () => undefined };
       const gone: E[] = [];
