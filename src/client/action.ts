@@ -70,5 +70,14 @@ export function makeAction(job: UnderstoodJob, root: TreeDirectory): PlannedActi
       platform,
     }).finish(),
   );
-  return { digest: action.digest, command: command.digest, root, blobs: [command, action], outputPaths };
+  return {
+    digest: action.digest,
+    command: command.digest,
+    root,
+    blobs: [
+      { ...command, place: 'command' },
+      { ...action, place: 'action' },
+    ],
+    outputPaths,
+  };
 }

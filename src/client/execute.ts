@@ -1,17 +1,18 @@
 // One action on one host: sends what the host lacks, executes, and mends a loss of blobs once.
-import { forget, type Host } from '../farm/host.ts';
+import { forgetAll, type Host, type ReadyHost } from '../farm/host.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey, type Digest } from '../reapi/digest.ts';
 import { grpcCode } from '../reapi/errors.ts';
 import type { ExecuteOutcome, ReapiClient } from '../reapi/client.ts';
-import { blobsMissing, type TreeBlob } from './input-tree.ts';
+import { maxInlineInputBytes, type InlineInput } from '../reapi/inline-inputs.ts';
+import { blobsMissing } from './input-tree.ts';
 import type { PlannedAction } from './action.ts';
 
 // Past this many unknown blobs it pays to ask first: 40 digests are 3 KB, and a host that served an earlier build has
 // most of them.
 const askFromBlobs = 40;
-// Large ones are asked for and waited for; small ones are not: Execute follows on the same connection and finds them.
-const awaitFromBytes = 1 << 20;
+// As much as goes along with Execute, or right before it; more is asked for and waited for.
+const mostUnaskedBytes = maxInlineInputBytes;
 // A worker that says neither progress nor result for this long has lost the job.
 const executeDeadlineMs = 10 * 60_000;
 const mostMends = 2;
@@ -37,49 +38,82 @@ export type ExecuteEnd =
   /** A file changed under us: no host can do this job now. */
   | { readonly kind: 'job-fault'; readonly reason: ReasonId; readonly detail: string };
 
-type Loaded = { readonly digest: Digest; readonly bytes: Buffer };
+type Missing = ReturnType<typeof blobsMissing>;
 
-function load(blobs: readonly TreeBlob[]): readonly Loaded[] {
-  return blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() }));
-}
-
-function needed(host: Host, action: PlannedAction): TreeBlob[] {
-  const has = (digest: Digest): boolean => host.known.has(digestKey(digest));
-  const missing = blobsMissing(action.root, has);
-  for (const blob of action.blobs) if (!has(blob.digest)) missing.push(blob);
+function missingOn({ holds }: Host, action: PlannedAction): Missing {
+  const has = (digest: Digest): boolean => holds.blobs.has(digestKey(digest));
+  const missing = blobsMissing(action.root, { has, filled: holds.filled });
+  for (const blob of action.blobs) if (!has(blob.digest)) missing.blobs.push(blob);
   return missing;
 }
 
-/** Uploads what the host is not known to hold. Resolves when Execute may follow, which need not wait for small ones. */
-async function send(host: Host, client: ReapiClient, action: PlannedAction): Promise<void> {
-  let missing = needed(host, action);
-  if (missing.length === 0) return host.bulkUpload;
-  for (const blob of missing) host.known.add(digestKey(blob.digest));
-  const sizeBytes = missing.reduce((sum, blob) => sum + blob.digest.sizeBytes, 0);
-  const asked = missing.length >= askFromBlobs || sizeBytes >= awaitFromBytes;
+// A build of a hundred thousand directories begins anew; what is known costs 5 KB a place.
+const mostPlaces = 10_000;
+
+function noteHeld({ holds }: Host, { blobs, nowFilled }: Missing): void {
+  for (const { digest } of blobs) holds.blobs.add(digestKey(digest));
+  for (const directory of nowFilled) holds.filled.add(directory);
+}
+
+/** The blobs to go along with the call, each with its likeness that the host was sent before. */
+function inputsFor(host: Host, missing: Missing): readonly InlineInput[] {
+  const { latest } = host.holds;
+  if (latest.size > mostPlaces) latest.clear();
+  const inputs = missing.blobs.map(({ digest, bytes, place }): InlineInput => {
+    return { digest, bytes: bytes(), base: place === undefined ? undefined : latest.get(place) };
+  });
+  missing.blobs.forEach(({ place }, at) => {
+    const input = inputs[at];
+    if (place !== undefined && input !== undefined) latest.set(place, { digest: input.digest, bytes: input.bytes });
+  });
+  noteHeld(host, missing);
+  return inputs;
+}
+
+/** Uploads what the host, asked first, does not hold. Jobs that come meanwhile wait for it before they rely on it. */
+async function sendMany(host: Host, client: ReapiClient, missing: Missing): Promise<void> {
+  noteHeld(host, missing);
   const upload = async (): Promise<void> => {
-    if (asked) {
-      const absent = new Set((await client.findMissing(missing.map((blob) => blob.digest))).map(digestKey));
-      missing = missing.filter((blob) => absent.has(digestKey(blob.digest)));
-    }
-    if (missing.length > 0) await client.upload(load(missing));
+    const digests = missing.blobs.map((blob) => blob.digest);
+    const absent = new Set((await client.findMissing(digests)).map(digestKey));
+    const blobs = missing.blobs.filter((blob) => absent.has(digestKey(blob.digest)));
+    if (blobs.length > 0) await client.upload(blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() })));
   };
+  const before = host.bulkUpload;
   const done = upload().catch((error: unknown) => {
-    forget(
-      host,
-      missing.map((blob) => blob.digest),
-    );
+    forgetAll(host);
     throw error;
   });
-  if (!asked) {
-    // A failure shows in Execute's answer: the blobs are missing there.
-    done.catch(() => undefined);
-    return host.bulkUpload;
-  }
-  const before = host.bulkUpload;
   host.bulkUpload = Promise.allSettled([before, done]).then(() => undefined);
   await before;
-  return done;
+  await done;
+}
+
+/** Sends a few blobs and does not wait for the answer: Execute follows on the same connection and finds them. */
+function sendFew(host: Host, client: ReapiClient, missing: Missing): void {
+  const blobs = missing.blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() }));
+  noteHeld(host, missing);
+  // A failure shows in Execute's answer: the blobs are missing there.
+  client.upload(blobs).catch(() => forgetAll(host));
+}
+
+/** Sees to it that the host will hold all of the action; gives what is to go along with the call that executes it. */
+async function send(
+  host: Host,
+  { client, takesInputs }: ReadyHost,
+  action: PlannedAction,
+): Promise<readonly InlineInput[]> {
+  const missing = missingOn(host, action);
+  const { blobs } = missing;
+  const sizeBytes = blobs.reduce((sum, blob) => sum + blob.digest.sizeBytes, 0);
+  if (blobs.length >= askFromBlobs || sizeBytes >= mostUnaskedBytes) {
+    await sendMany(host, client, missing);
+    return [];
+  }
+  const inputs = takesInputs ? inputsFor(host, missing) : [];
+  if (!takesInputs && blobs.length > 0) sendFew(host, client, missing);
+  await host.bulkUpload;
+  return inputs;
 }
 
 function executeFailure(error: unknown): ExecuteEnd {
@@ -95,35 +129,39 @@ function failed(outcome: Extract<ExecuteOutcome, { readonly kind: 'failed' }>): 
   return { kind: 'host-fault', reason, detail: outcome.message, disconnect };
 }
 
-function call(client: ReapiClient, job: Execution, actionDigest: Digest): Promise<ExecuteOutcome> {
+type Call = { readonly digest: Digest; readonly inputs: readonly InlineInput[] };
+
+function call({ client }: ReadyHost, job: Execution, { digest, inputs }: Call): Promise<ExecuteOutcome> {
+  const { resultCache, action, signal } = job;
   return client.execute(
-    { actionDigest, skipCacheLookup: !job.resultCache, inlineOutputs: job.action.outputPaths },
-    { signal: job.signal, deadlineMs: executeDeadlineMs },
+    { actionDigest: digest, skipCacheLookup: !resultCache, inlineOutputs: action.outputPaths, inputs },
+    { signal, deadlineMs: executeDeadlineMs },
   );
 }
 
 /** The remembered action's result, for which nothing has to be sent; undefined if the host has it no more. */
-async function recalled(client: ReapiClient, job: Execution): Promise<DoneOutcome | undefined> {
+async function recalled(ready: ReadyHost, job: Execution): Promise<DoneOutcome | undefined> {
   const { earlier } = job;
   if (earlier === undefined) return undefined;
-  const outcome = await call(client, job, earlier);
-  return outcome.kind === 'done' ? { ...outcome, client, action: earlier } : undefined;
+  const outcome = await call(ready, job, { digest: earlier, inputs: [] });
+  return outcome.kind === 'done' ? { ...outcome, client: ready.client, action: earlier } : undefined;
 }
 
-export async function executeOn(host: Host, client: ReapiClient, job: Execution): Promise<ExecuteEnd> {
+export async function executeOn(host: Host, ready: ReadyHost, job: Execution): Promise<ExecuteEnd> {
   try {
-    const before = await recalled(client, job);
+    const before = await recalled(ready, job);
     if (before !== undefined) return before;
+    const { digest } = job.action;
     for (let mends = 0; ; mends += 1) {
-      await send(host, client, job.action);
-      const outcome = await call(client, job, job.action.digest);
-      if (outcome.kind === 'done') return { ...outcome, client, action: job.action.digest };
+      const inputs = await send(host, ready, job.action);
+      const outcome = await call(ready, job, { digest, inputs });
+      if (outcome.kind === 'done') return { ...outcome, client: ready.client, action: digest };
+      // What went along may not have arrived, and the host may have dropped more than it names: all is asked for again.
+      if (inputs.length > 0 || outcome.kind === 'missing') forgetAll(host);
       if (outcome.kind === 'failed') return failed(outcome);
       if (mends === mostMends) {
         return { kind: 'host-fault', reason: 'missing-blobs', detail: 'the host loses blobs', disconnect: false };
       }
-      // The host may have dropped more than it names: everything of this job is asked for again.
-      host.known.clear();
     }
   } catch (error) {
     return executeFailure(error);

@@ -31,6 +31,7 @@ function flatten(root: TreeDirectory): Map<string, string> {
   const messages = new Map<string, TreeDirectory>();
   const collect = (directory: TreeDirectory): void => {
     messages.set(directory.digest.hash, directory);
+    directory.over?.children.forEach((child) => collect(child));
     directory.children.forEach((child) => collect(child));
   };
   collect(root);
@@ -69,10 +70,21 @@ test('jobs share every Directory that is not on the way to their source', () => 
   const layer = newLayer();
   addToLayer(layer, [file('/p/include/a.h', 'a'), file('/usr/include/b.h', 'b')]);
   const known = new Set<string>();
-  for (const blob of blobsMissing(rootFor(layer, file('/p/src/one.c', 'one')), () => false))
-    known.add(blob.digest.hash);
-  const lacking = blobsMissing(rootFor(layer, file('/p/src/two.c', 'two')), (digest) => known.has(digest.hash));
-  assert.equal(lacking.length, 4, 'two.c, /p/src, /p, /');
+  const filled = new WeakSet<TreeDirectory>();
+  const send = (path: string): number => {
+    const { blobs, nowFilled } = blobsMissing(rootFor(layer, file(path, path)), {
+      has: ({ hash }) => known.has(hash),
+      filled,
+    });
+    for (const { digest } of blobs) known.add(digest.hash);
+    for (const directory of nowFilled) filled.add(directory);
+    return blobs.length;
+  };
+  assert.equal(send('/p/src/one.c'), 9, 'three files, /p/include, /p/src, /p, /usr/include, /usr, /');
+  assert.equal(send('/p/src/two.c'), 4, 'two.c, /p/src, /p, /');
+  addToLayer(layer, [file('/p/src/c.h', 'c')]);
+  assert.equal(send('/p/src/three.c'), 5, 'c.h, three.c, /p/src, /p, /');
+  assert.equal(send('/q/four.c'), 5, 'four.c, /q, the layer’s own /p/src and /p, /');
 });
 
 test('files of equal content carry their times, single ones do not', () => {

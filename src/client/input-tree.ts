@@ -25,6 +25,8 @@ export type TreeDirectory = {
   readonly bytes: Buffer;
   readonly files: readonly FileEntry[];
   readonly children: ReadonlyMap<string, TreeDirectory>;
+  /** The layer's Directory at this place: all of it is in this one too, but for a child that `children` names anew. */
+  readonly over: TreeDirectory | undefined;
 };
 
 /** A Directory's entries, sorted, and the Directory made of them. */
@@ -189,7 +191,7 @@ function treeOf(
   children: ReadonlyMap<string, TreeDirectory>,
 ): TreeDirectory {
   const bytes = joinEntries(entries);
-  return { digest: digestOf(bytes), bytes, files, children };
+  return { digest: digestOf(bytes), bytes, files, children, over: undefined };
 }
 
 /** The entries with one more, or with one in place of the one of its name. */
@@ -205,12 +207,14 @@ function encodeWith(layer: Layer, node: Node, names: readonly string[], file: Fi
   const [name = '', ...deeper] = names;
   if (deeper.length === 0) {
     const files = withEntry(entries.files, { name, bytes: encodeFile(layer, name, file) });
-    return treeOf({ ...entries, files }, [...tree.files, file], tree.children);
+    return { ...treeOf({ ...entries, files }, [file], noChildren), over: tree };
   }
   const child = encodeWith(layer, node.directories.get(name) ?? newNode(name, node), deeper, file);
   const directories = withEntry(entries.directories, { name, bytes: encodeDirectoryNode(name, child.digest) });
-  return treeOf({ ...entries, directories }, tree.files, new Map([...tree.children, [name, child]]));
+  return { ...treeOf({ ...entries, directories }, [], new Map([[name, child]])), over: tree };
 }
+
+const noChildren: ReadonlyMap<string, TreeDirectory> = new Map();
 
 /**
  * The root for one job: the layer and the job's own source. A source whose content also stands elsewhere in the layer
@@ -227,23 +231,50 @@ export function rootFor(layer: Layer, source: FileEntry): TreeDirectory {
   return encodeWith(layer, layer.root, names, source);
 }
 
-export type TreeBlob = { readonly digest: Digest; readonly bytes: () => Buffer };
+export type TreeBlob = {
+  readonly digest: Digest;
+  readonly bytes: () => Buffer;
+  /** For what differs little from job to job: a name that the like of it has in every job. */
+  readonly place?: string;
+};
 
-/** Every blob of the tree that `has` does not know; what is below a known Directory is known. */
-export function blobsMissing(root: TreeDirectory, has: (digest: Digest) => boolean): TreeBlob[] {
-  const missing: TreeBlob[] = [];
+/** What a host is known to hold. */
+export type Holdings = {
+  /** A Directory's digest stands for everything below it. */
+  readonly has: (digest: Digest) => boolean;
+  /** Directories of the layer all of whose files it holds, though perhaps not the Directory itself. */
+  readonly filled: WeakSet<TreeDirectory>;
+};
+
+/** Every blob of the tree that the host is not known to hold, and Directories to be noted as filled once it does. */
+export function blobsMissing(
+  root: TreeDirectory,
+  { has, filled }: Holdings,
+): { readonly blobs: TreeBlob[]; readonly nowFilled: TreeDirectory[] } {
+  const blobs: TreeBlob[] = [];
+  const nowFilled: TreeDirectory[] = [];
   const seen = new Set<string>();
-  const visit = (directory: TreeDirectory): void => {
-    if (seen.has(directory.digest.hash) || has(directory.digest)) return;
-    seen.add(directory.digest.hash);
-    for (const child of directory.children.values()) visit(child);
-    for (const file of directory.files) {
-      if (seen.has(file.digest.hash) || has(file.digest)) continue;
-      seen.add(file.digest.hash);
-      missing.push({ digest: file.digest, bytes: file.bytes });
-    }
-    missing.push({ digest: directory.digest, bytes: () => directory.bytes });
+  const isNew = ({ digest }: { readonly digest: Digest }): boolean => {
+    if (seen.has(digest.hash) || has(digest)) return false;
+    seen.add(digest.hash);
+    return true;
   };
-  visit(root);
-  return missing;
+  const fill = (directory: TreeDirectory): void => {
+    if (filled.has(directory)) return;
+    for (const file of directory.files) if (isNew(file)) blobs.push({ digest: file.digest, bytes: file.bytes });
+    nowFilled.push(directory);
+  };
+  const visit = (directory: TreeDirectory, place: string): void => {
+    if (!isNew(directory)) return;
+    const { over, children } = directory;
+    for (const [name, child] of children) visit(child, `${place}/${name}`);
+    for (const [name, child] of over?.children ?? noChildren) {
+      if (!children.has(name)) visit(child, `${place}/${name}`);
+    }
+    fill(directory);
+    if (over !== undefined) fill(over);
+    blobs.push({ digest: directory.digest, bytes: () => directory.bytes, place: `${place}/` });
+  };
+  visit(root, '');
+  return { blobs, nowFilled };
 }

@@ -136,7 +136,7 @@ async function executeCounted(
 ) {
   host.inFlight += 1;
   try {
-    return await executeOn(host, ready.client, { ...job, resultCache: session.settings.resultCache });
+    return await executeOn(host, ready, { ...job, resultCache: session.settings.resultCache });
   } finally {
     host.inFlight -= 1;
   }

@@ -20,6 +20,8 @@ export type ReadyHost = {
   readonly client: ReapiClient;
   readonly toolchains: ReadonlySet<DigestKey>;
   readonly slots: number;
+  /** It takes a job's inputs along with the call that executes it. */
+  readonly takesInputs: boolean;
 };
 
 export type HostState =
@@ -28,14 +30,25 @@ export type HostState =
   | ReadyHost
   | { readonly kind: 'resting'; readonly untilMs: number; readonly why: string };
 
+/** What a host was given or said to have. */
+export type Holds = {
+  /** A Directory's digest stands for everything below it. */
+  readonly blobs: Set<DigestKey>;
+  /** Directories, as objects of the client, all of whose files it holds. */
+  readonly filled: WeakSet<object>;
+  /** The last blob sent for each place in a tree: the next one there is much like it. */
+  readonly latest: Map<string, { readonly digest: Digest; readonly bytes: Buffer }>;
+};
+
+const nothing = (): Holds => ({ blobs: new Set(), filled: new WeakSet(), latest: new Map() });
+
 export type Host = {
   readonly spec: HostSpec;
   state: HostState;
   failures: number;
   inFlight: number;
   jobsDone: number;
-  /** Blobs this host was given or said to have; a Directory's digest stands for everything below it. */
-  readonly known: Set<DigestKey>;
+  holds: Holds;
   /** Large uploads under way: jobs that need their blobs wait for them. */
   bulkUpload: Promise<void>;
   /** Bytes over connections that have ended. */
@@ -49,7 +62,7 @@ export function newHost(spec: HostSpec): Host {
     failures: 0,
     inFlight: 0,
     jobsDone: 0,
-    known: new Set(),
+    holds: nothing(),
     bulkUpload: Promise.resolve(),
     pastBytes: { sent: 0, received: 0 },
   };
@@ -82,6 +95,7 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
       client,
       toolchains: new Set(listed.toolchains.map((toolchain) => digestKey(toolchain.digest))),
       slots: host.spec.slots ?? Math.max(1, listed.slots),
+      takesInputs: listed.isShoal,
     };
     client.onClose((error) => {
       if (host.state === ready) trouble(host, world, `connection lost: ${error.message}`);
@@ -112,7 +126,7 @@ export function leave(host: Host): void {
     host.state.client.close();
   }
   host.state = { kind: 'idle' };
-  host.known.clear();
+  forgetAll(host);
   host.bulkUpload = Promise.resolve();
 }
 
@@ -122,6 +136,7 @@ export function bytesOf(host: Host): { sent: number; received: number } {
   return { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
 }
 
-export function forget(host: Host, digests: readonly Digest[]): void {
-  for (const digest of digests) host.known.delete(digestKey(digest));
+/** An upload failed: whatever rested on it has to be sent again. */
+export function forgetAll(host: Host): void {
+  host.holds = nothing();
 }

@@ -14,9 +14,11 @@ import {
   FindMissingBlobsResponse,
   GetCapabilitiesRequest,
   ServerCapabilities,
+  type BatchUpdateBlobsRequest_Request,
 } from './gen/remote_execution.ts';
 import { ListRequest, ListResponse } from './gen/shoal.ts';
 import { openChannel, type Channel, type Target } from './grpc-client.ts';
+import { packBlob } from './inline-inputs.ts';
 import { readName, writeName } from './resource-name.ts';
 import { compress, decompress, maxZstdBytes, zstdReady } from './zstd.ts';
 import { digestOf, sameDigest } from './digest.ts';
@@ -32,6 +34,8 @@ export type HostToolchains = {
   readonly toolchains: readonly HostToolchain[];
   /** Jobs at once; 0 where the host does not say. */
   readonly slots: number;
+  /** A worker of shoal's own, which takes a job's inputs along with the call that executes it. */
+  readonly isShoal: boolean;
 };
 
 export type ReapiClient = {
@@ -62,8 +66,6 @@ const defaultBatchBytes = 4 * 1024 * 1024 - 64 * 1024;
 // Room that a digest and its framing take in a batch.
 const itemOverheadBytes = 128;
 const streamChunkBytes = 512 * 1024;
-// Below this zstd saves less than its frame costs.
-const compressFromBytes = 128;
 
 const remoteExecution = '/build.bazel.remote.execution.v2';
 
@@ -125,9 +127,10 @@ async function listToolchains(channel: Channel): Promise<HostToolchains> {
     const known = toolchains.flatMap(({ digest, driver, version }) =>
       isDigest(digest) ? [{ digest, driver, version }] : [],
     );
-    return { toolchains: known, slots };
+    return { toolchains: known, slots, isShoal: true };
   } catch (error) {
-    if (error instanceof GrpcError && error.code === grpcCode.UNIMPLEMENTED) return { toolchains: [], slots: 0 };
+    if (error instanceof GrpcError && error.code === grpcCode.UNIMPLEMENTED)
+      return { toolchains: [], slots: 0, isShoal: false };
     throw error;
   }
 }
@@ -147,7 +150,7 @@ async function findMissing(channel: Channel, digests: readonly Digest[]): Promis
   return missing;
 }
 
-type BatchItem = { readonly digest: Digest; readonly data: Buffer; readonly compressor: Compressor_Value };
+type BatchItem = BatchUpdateBlobsRequest_Request;
 
 type Plan = { readonly small: readonly (readonly BatchItem[])[]; readonly large: readonly Blob[] };
 
@@ -157,11 +160,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
 
 function batchItem({ digest, bytes }: Blob, zstd: boolean): BatchItem {
   const data = asBuffer(bytes);
-  if (zstd && data.length >= compressFromBytes) {
-    const smaller = compress(data);
-    if (smaller.length < data.length) return { digest, data: smaller, compressor: Compressor_Value.ZSTD };
-  }
-  return { digest, data, compressor: Compressor_Value.IDENTITY };
+  return zstd ? packBlob({ digest, bytes: data }) : { digest, data, compressor: Compressor_Value.IDENTITY };
 }
 
 // The protocol bounds the sum of the sizes before compression.
@@ -201,7 +200,7 @@ async function uploadBatch(channel: Channel, batch: readonly BatchItem[]): Promi
     if (code !== 0 && digest !== undefined) refused.set(digestKey(digest), new GrpcError(code, message));
   }
   for (const { digest } of batch) {
-    const error = refused.get(digestKey(digest));
+    const error = digest === undefined ? undefined : refused.get(digestKey(digest));
     if (error !== undefined) throw error;
   }
 }

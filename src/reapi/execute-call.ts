@@ -12,8 +12,9 @@ import {
   WaitExecutionRequest,
   type ActionResult,
 } from './gen/remote_execution.ts';
-import { InlineBlobs, JobUsage } from './gen/shoal.ts';
+import { ExecuteRequest as ShoalExecuteRequest, InlineBlobs, JobUsage } from './gen/shoal.ts';
 import type { CallOptions, Channel } from './grpc-client.ts';
+import { packInputs, type InlineInput } from './inline-inputs.ts';
 import { decompress, maxZstdBytes } from './zstd.ts';
 
 export const inlineHeader = 'shoal-inline';
@@ -25,6 +26,8 @@ export type ExecuteRequestFields = {
   readonly skipCacheLookup: boolean;
   /** Output paths that servers without shoal's extension are asked to inline. */
   readonly inlineOutputs: readonly string[];
+  /** What the host may lack; only for one that takes inputs along. */
+  readonly inputs?: readonly InlineInput[];
 };
 
 export type ExecuteOutcome =
@@ -44,6 +47,7 @@ const mostWaits = 3;
 const maxInlineBytes = 64 * 1024 * 1024;
 
 const executePath = '/build.bazel.remote.execution.v2.Execution/Execute';
+const withInputsPath = '/shoal.v1.Execution/Execute';
 const waitPath = '/build.bazel.remote.execution.v2.Execution/WaitExecution';
 
 export async function executeCall(
@@ -51,8 +55,7 @@ export async function executeCall(
   request: ExecuteRequestFields,
   options: Pick<CallOptions, 'deadlineMs' | 'signal'>,
 ): Promise<ExecuteOutcome> {
-  let path = executePath;
-  let body = encodeRequest(request);
+  let [path, body] = openingOf(request);
   for (let waits = 0; ; waits += 1) {
     const seen: { last: Operation | undefined } = { last: undefined };
     const onMessage = (message: Buffer): void => {
@@ -75,8 +78,17 @@ export async function executeCall(
   }
 }
 
-function encodeRequest(request: ExecuteRequestFields): Uint8Array {
-  return ExecuteRequest.encode({
+/** The method to call, and its request. */
+function openingOf(request: ExecuteRequestFields): [path: string, body: Uint8Array] {
+  const execute = messageOf(request);
+  const { inputs = [] } = request;
+  if (inputs.length === 0) return [executePath, ExecuteRequest.encode(execute).finish()];
+  const packed = packInputs(inputs);
+  return [withInputsPath, ShoalExecuteRequest.encode({ execute, ...packed }).finish()];
+}
+
+function messageOf(request: ExecuteRequestFields): ExecuteRequest {
+  return {
     instanceName: '',
     skipCacheLookup: request.skipCacheLookup,
     actionDigest: request.actionDigest,
@@ -86,7 +98,7 @@ function encodeRequest(request: ExecuteRequestFields): Uint8Array {
     inlineStdout: true,
     inlineStderr: true,
     inlineOutputFiles: [...request.inlineOutputs],
-  }).finish();
+  };
 }
 
 function failure({ code, message, details }: GrpcError): ExecuteOutcome {

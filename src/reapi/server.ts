@@ -40,6 +40,12 @@ export type Handler =
       readonly path: string;
       readonly definition: grpc.MethodDefinition<unknown, unknown>;
       readonly handle: grpc.handleClientStreamingCall<unknown, unknown>;
+    }
+  | {
+      readonly kind: 'both-stream';
+      readonly path: string;
+      readonly definition: grpc.MethodDefinition<unknown, unknown>;
+      readonly handle: grpc.handleBidiStreamingCall<unknown, unknown>;
     };
 
 export type Listener =
@@ -136,24 +142,34 @@ export function unary<Request, Response>(
 
 export type Send<Response> = (message: Response) => Promise<void>;
 
+type Answering = grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>;
+
+/** Writes to the call as fast as the client takes it. */
+function senderTo(call: Answering, { signal }: CallContext): (message: unknown) => Promise<void> {
+  return async (message) => {
+    if (signal.aborted) throw clientGone;
+    if (call.write(message)) return;
+    await new Promise<void>((resolve) => {
+      call.once('drain', resolve);
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  };
+}
+
+function endWith(call: Answering, answered: Promise<void>): void {
+  answered.then(
+    () => call.end(),
+    (error: unknown) => call.emit('error', serviceError(error)),
+  );
+}
+
 export function serverStream<Request, Response>(
   spec: Spec<Request, Response>,
   answer: (request: Request, context: CallContext, send: Send<Response>) => Promise<void>,
 ): Handler {
   const handle: grpc.handleServerStreamingCall<unknown, unknown> = (call) => {
     const context = contextOf(call);
-    const send: Send<Response> = async (message) => {
-      if (context.signal.aborted) throw clientGone;
-      if (call.write(message)) return;
-      await new Promise<void>((resolve) => {
-        call.once('drain', resolve);
-        context.signal.addEventListener('abort', () => resolve(), { once: true });
-      });
-    };
-    answer(call.request as Request, context, send).then(
-      () => call.end(),
-      (error: unknown) => call.emit('error', serviceError(error)),
-    );
+    endWith(call, answer(call.request as Request, context, senderTo(call, context)));
   };
   return {
     kind: 'server-stream',
@@ -185,6 +201,23 @@ export function clientStream<Request, Response>(
     kind: 'client-stream',
     path: spec.path,
     definition: definitionOf(spec, { request: true, response: false }),
+    handle,
+  };
+}
+
+/** As `serverStream`, but the handler runs when the call begins, not when its request is there. */
+export function bothStream<Request, Response>(
+  spec: Spec<Request, Response>,
+  answer: (requests: AsyncIterable<Request>, context: CallContext, send: Send<Response>) => Promise<void>,
+): Handler {
+  const handle: grpc.handleBidiStreamingCall<unknown, unknown> = (call) => {
+    const context = contextOf(call);
+    endWith(call, answer(call as AsyncIterable<unknown> as AsyncIterable<Request>, context, senderTo(call, context)));
+  };
+  return {
+    kind: 'both-stream',
+    path: spec.path,
+    definition: definitionOf(spec, { request: true, response: true }),
     handle,
   };
 }

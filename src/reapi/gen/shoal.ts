@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Compressor_Value, Digest } from "./remote_execution.ts";
+import { Compressor_Value, Digest, ExecuteRequest as ExecuteRequest1 } from "./remote_execution.ts";
 
 export const protobufPackage = "shoal.v1";
 
@@ -30,6 +30,25 @@ export interface Toolchain {
   digest: Digest | undefined;
   driver: string;
   version: string;
+}
+
+export interface ExecuteRequest {
+  execute: ExecuteRequest1 | undefined;
+  blobs: InlineBlobs_Blob[];
+  spliced: SplicedBlob[];
+}
+
+/**
+ * A blob that differs in one place from another that the worker has: the first `head` bytes of the base, `middle`, the
+ * last `tail` bytes of the base. Its own digest is what these bytes have.
+ */
+export interface SplicedBlob {
+  /** 32 bytes of SHA-256. */
+  baseHash: Buffer;
+  baseSize: number;
+  head: number;
+  middle: Buffer;
+  tail: number;
 }
 
 /**
@@ -221,6 +240,164 @@ export const Toolchain: MessageFns<Toolchain> = {
             }
 
             message.version = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExecuteRequest(): ExecuteRequest {
+  return { execute: undefined, blobs: [], spliced: [] };
+}
+
+export const ExecuteRequest: MessageFns<ExecuteRequest> = {
+  encode(message: ExecuteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.execute !== undefined) {
+      ExecuteRequest1.encode(message.execute, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.blobs) {
+      InlineBlobs_Blob.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.spliced) {
+      SplicedBlob.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExecuteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExecuteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.execute = ExecuteRequest1.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blobs.push(InlineBlobs_Blob.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.spliced.push(SplicedBlob.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSplicedBlob(): SplicedBlob {
+  return { baseHash: Buffer.alloc(0), baseSize: 0, head: 0, middle: Buffer.alloc(0), tail: 0 };
+}
+
+export const SplicedBlob: MessageFns<SplicedBlob> = {
+  encode(message: SplicedBlob, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.baseHash.length !== 0) {
+      writer.uint32(10).bytes(message.baseHash);
+    }
+    if (message.baseSize !== 0) {
+      writer.uint32(16).int32(message.baseSize);
+    }
+    if (message.head !== 0) {
+      writer.uint32(24).int32(message.head);
+    }
+    if (message.middle.length !== 0) {
+      writer.uint32(34).bytes(message.middle);
+    }
+    if (message.tail !== 0) {
+      writer.uint32(40).int32(message.tail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SplicedBlob {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSplicedBlob();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.baseHash = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.baseSize = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.head = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.middle = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.tail = reader.int32();
             continue;
           }
         }

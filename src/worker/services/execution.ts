@@ -12,14 +12,16 @@ import {
   ExecutionStage_Value,
   WaitExecutionRequest,
 } from '../../reapi/gen/remote_execution.ts';
-import { serverStream, type CallContext, type Handler, type Send } from '../../reapi/server.ts';
+import { ExecuteRequest as ShoalExecuteRequest } from '../../reapi/gen/shoal.ts';
+import { maxInlineInputBytes, unpackInputs } from '../../reapi/inline-inputs.ts';
+import { bothStream, serverStream, type CallContext, type Handler, type Send } from '../../reapi/server.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
 import { understandAction, type UnderstoodAction } from '../action-input.ts';
 import { runAction, type ActionEnd, type ActionWorld } from '../action.ts';
 import type { Operation, Operations, OperationState } from '../operations.ts';
 import { packedFor, type Wanted } from '../result-transport.ts';
-import type { Uploads } from '../uploads.ts';
-import { checkDigestFunction, checkedDigest, grpcErrorFrom, servicePrefix } from './checks.ts';
+import { withoutIdling, type Uploads } from '../uploads.ts';
+import { checkDigestFunction, checkedDigest, grpcErrorFrom, invalid, servicePrefix } from './checks.ts';
 
 export type ExecutionWorld = {
   readonly action: ActionWorld;
@@ -38,17 +40,13 @@ export function executionService(world: ExecutionWorld): readonly Handler[] {
   return [
     serverStream(
       { path: path('Execute'), request: ExecuteRequest, response: OperationMessage },
-      async (request, context, send) => {
-        checkDigestFunction(request.digestFunction);
-        const digest = checkedDigest(request.actionDigest, 'the action');
-        const wanted = { ...request, shoal: context.header(inlineHeader) === 'zstd' };
-        const action = await understood(world, digest);
-        await follow(world.action.store, startOperation(world, action, request.skipCacheLookup), {
-          context,
-          send,
-          wanted,
-        });
-      },
+      (request, context, send) => executeRequest(world, request, { context, send }),
+    ),
+    // A call with one request, taken as a stream like BatchUpdateBlobs: an Execute that comes behind it and needs the same
+    // Directories knows that they are on their way.
+    bothStream(
+      { path: '/shoal.v1.Execution/Execute', request: ShoalExecuteRequest, response: OperationMessage },
+      async (requests, context, send) => executeRequest(world, await takenInputs(world, requests), { context, send }),
     ),
     serverStream(
       { path: path('WaitExecution'), request: WaitExecutionRequest, response: OperationMessage },
@@ -62,6 +60,41 @@ export function executionService(world: ExecutionWorld): readonly Handler[] {
       },
     ),
   ];
+}
+
+type Caller = { readonly context: CallContext; readonly send: Send<OperationMessage> };
+
+async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, caller: Caller): Promise<void> {
+  checkDigestFunction(request.digestFunction);
+  const digest = checkedDigest(request.actionDigest, 'the action');
+  const wanted = { ...request, shoal: caller.context.header(inlineHeader) === 'zstd' };
+  const action = await understood(world, digest);
+  await follow(world.action.store, startOperation(world, action, request.skipCacheLookup), { ...caller, wanted });
+}
+
+// The message as decoded, and its blobs.
+const inputMemoryBytes = 2 * maxInlineInputBytes;
+
+/** Puts what the call brings into the store, and gives the request that it is for. */
+async function takenInputs(
+  { action: { store }, uploads }: ExecutionWorld,
+  requests: AsyncIterable<ShoalExecuteRequest>,
+): Promise<ExecuteRequest> {
+  return uploads.run(inputMemoryBytes, async () => {
+    for await (const request of withoutIdling(requests)) {
+      const { execute } = request;
+      if (execute === undefined) break;
+      try {
+        for (const { digest, bytes } of unpackInputs(request, store.readNow)) {
+          store.write(checkedDigest(digest, 'an input'), bytes);
+        }
+      } catch (error) {
+        throw grpcErrorFrom(error);
+      }
+      return execute;
+    }
+    throw invalid('the request is empty');
+  });
 }
 
 /** Waits for uploads that began before, where something is missing. */
@@ -91,7 +124,7 @@ function startOperation(world: ExecutionWorld, action: UnderstoodAction, skipCac
   });
 }
 
-type Follower = { readonly context: CallContext; readonly send: Send<OperationMessage>; readonly wanted: Wanted };
+type Follower = Caller & { readonly wanted: Wanted };
 
 /** Sends the operation's states until it has ended, or the client has. */
 async function follow(store: BlobStore, operation: Operation, { context, send, wanted }: Follower): Promise<void> {
