@@ -6,24 +6,53 @@ import type { Digest } from './digest.ts';
 const delimited = (field: number): number => (field << 3) | 2;
 const varint = (field: number): number => field << 3;
 
-function varintBytes(value: number | bigint): number[] {
+const largestExact = 0x7f_ff_ff_ff;
+
+function varintLength(value: number): number {
+  let length = 1;
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) length += 1;
+  return length;
+}
+
+/** Writes a number below 2^31 and gives the place behind it. */
+function writeVarint(into: Buffer, at: number, value: number): number {
+  let end = at;
+  let rest = value;
+  for (; rest > 0x7f; rest >>>= 7) into[end++] = (rest & 0x7f) | 0x80;
+  into[end] = rest;
+  return end + 1;
+}
+
+function largeVarint(value: bigint): Buffer {
   const bytes: number[] = [];
-  let rest = BigInt.asUintN(64, BigInt(value));
+  let rest = BigInt.asUintN(64, value);
   for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
   bytes.push(Number(rest));
-  return bytes;
+  return Buffer.from(bytes);
 }
 
 function field(number: number, content: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([delimited(number), ...varintBytes(content.length)]), content]);
+  const start = 1 + varintLength(content.length);
+  const bytes = Buffer.allocUnsafe(start + content.length);
+  bytes[0] = delimited(number);
+  writeVarint(bytes, 1, content.length);
+  content.copy(bytes, start);
+  return bytes;
 }
 
 function scalar(number: number, value: number | bigint): Buffer {
-  return BigInt(value) === 0n ? Buffer.alloc(0) : Buffer.from([varint(number), ...varintBytes(value)]);
+  if (value === 0 || value === 0n) return Buffer.alloc(0);
+  if (typeof value === 'bigint' || value > largestExact || value < 0) {
+    return Buffer.concat([Buffer.from([varint(number)]), largeVarint(BigInt(value))]);
+  }
+  const bytes = Buffer.allocUnsafe(1 + varintLength(value));
+  bytes[0] = varint(number);
+  writeVarint(bytes, 1, value);
+  return bytes;
 }
 
 function digestMessage(digest: Digest): Buffer {
-  return Buffer.concat([field(1, Buffer.from(digest.hash)), scalar(2, digest.sizeBytes)]);
+  return Buffer.concat([field(1, Buffer.from(digest.hash, 'latin1')), scalar(2, digest.sizeBytes)]);
 }
 
 /** google.protobuf.Timestamp: whole seconds (towards minus infinity) and nanoseconds. */
@@ -47,9 +76,31 @@ export function encodeFileNode(file: FileNode): Buffer {
   return field(1, Buffer.concat(parts));
 }
 
-/** A DirectoryNode as the field `directories` of a Directory. */
+const hashBytes = 64;
+
+/** A DirectoryNode as the field `directories` of a Directory: some seven a job, so in one piece. */
 export function encodeDirectoryNode(name: string, digest: Digest): Buffer {
-  return field(2, Buffer.concat([field(1, Buffer.from(name)), field(2, digestMessage(digest))]));
+  const nameBytes = Buffer.byteLength(name);
+  const sizeLength = digest.sizeBytes === 0 ? 0 : 1 + varintLength(digest.sizeBytes);
+  const digestLength = 2 + hashBytes + sizeLength;
+  const inner = 1 + varintLength(nameBytes) + nameBytes + 2 + digestLength;
+  const bytes = Buffer.allocUnsafe(1 + varintLength(inner) + inner);
+  bytes[0] = delimited(2);
+  let at = writeVarint(bytes, 1, inner);
+  bytes[at] = delimited(1);
+  at = writeVarint(bytes, at + 1, nameBytes);
+  at += bytes.write(name, at);
+  bytes[at] = delimited(2);
+  bytes[at + 1] = digestLength; // at most 2 + 64 + 6: one byte
+  bytes[at + 2] = delimited(1);
+  bytes[at + 3] = hashBytes;
+  bytes.write(digest.hash, at + 4, 'latin1');
+  at += 4 + hashBytes;
+  if (sizeLength > 0) {
+    bytes[at] = varint(2);
+    writeVarint(bytes, at + 1, digest.sizeBytes);
+  }
+  return bytes;
 }
 
 /** A SymlinkNode as the field `symlinks` of a Directory. */
