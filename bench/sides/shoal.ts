@@ -1,7 +1,7 @@
 // shoal as shipped: sandbox on, strict, and the command line's and the daemon's own start and end inside the client's group.
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { logEnd, path, startDaemon, type Daemon, type Place, type Task } from '../processes.ts';
+import { logEnd, mustRun, path, startDaemon, type Daemon, type Place, type Task } from '../processes.ts';
 import type { Build, Ground, Side } from '../side.ts';
 import { waitUntil } from '../wait.ts';
 
@@ -11,11 +11,12 @@ const patienceMs = 30_000;
 
 export const shoal: Side = {
   name: 'shoal',
-  note: 'shoal make, strict, sandboxed; second build with the result cache off; the start and end of daemon and command line included',
+  note: 'shoal make, strict, sandboxed; second build with the result cache off; the start and end of daemon and command line included; a compile on each worker before the clock started, so that both sides know the toolchain and its own headers',
   needs: ['node'],
   compilesAtHome: false,
   start: async (ground) => {
     const workers = await startWorkers(ground);
+    await meetToolchain(ground);
     return {
       command: (build) => buildTask(ground, build),
       check: ({ which, files }) => allWentOut(join(ground.scratch, `summary-${which}.json`), files),
@@ -46,6 +47,26 @@ export function clientEnvironment({ workers, scratch }: Pick<Ground, 'workers' |
   return { HOME: scratch, PATH: withNode(), SHOAL_HOSTS: hosts.join(' '), SHOAL_STRICT: '1' };
 }
 
+/**
+ * Everything of a first build is new to the farm but the toolchain and its own headers: like icecream's toolchain, they
+ * were met before. Compiles until each worker has done one.
+ */
+async function meetToolchain(ground: Ground): Promise<void> {
+  const { client, workers, scratch } = ground;
+  const directory = join(scratch, 'first');
+  const objects = workers.map((_, at) => `${at}.o`);
+  mkdirSync(directory);
+  workers.forEach((_, at) => writeFileSync(join(directory, `${at}.cc`), `#include <bits/stdc++.h>\nint x${at};\n`));
+  writeFileSync(join(directory, 'Makefile'), `all: ${objects.join(' ')}\n%.o: %.cc\n\t$(CXX) -std=c++17 -c $<\n`);
+  const summary = join(directory, 'summary.json');
+  const env = { ...clientEnvironment(ground), SHOAL_SUMMARY: summary };
+  const argv = shoalCommand('make', `-j${workers.length}`, '--silent');
+  await mustRun(client, { argv, env, cwd: directory, log: join(directory, 'log'), ownRun: true });
+  const { hosts } = JSON.parse(readFileSync(summary, 'utf8')) as Counted;
+  const idle = Object.entries(hosts).filter(([, { jobs }]) => jobs === 0);
+  if (idle.length > 0) throw new Error(`shoal: no first compile went to ${idle.map(([name]) => name).join(', ')}`);
+}
+
 function buildTask(ground: Ground, { which, tree, jobs, log }: Build): Task {
   const env = { ...clientEnvironment(ground), SHOAL_SUMMARY: join(ground.scratch, `summary-${which}.json`) };
   const cache = which === 'second' ? { SHOAL_RESULT_CACHE: 'off' } : {};
@@ -74,7 +95,11 @@ function withNode(): string {
   return `${path}:${dirname(process.execPath)}`;
 }
 
-type Counted = { readonly files: number; readonly remote: number };
+type Counted = {
+  readonly files: number;
+  readonly remote: number;
+  readonly hosts: Readonly<Record<string, { readonly jobs: number }>>;
+};
 
 function allWentOut(summary: string, files: number): void {
   const counted = JSON.parse(readFileSync(summary, 'utf8')) as Counted;

@@ -176,6 +176,10 @@ async function closeSession(
 /** Runs a build and gives its end; the summary is undefined where no daemon could be had. */
 export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
   const session = await openSession(request);
+  if (session === undefined && request.settings.strict) {
+    request.warn('shoal: strict: every compile of this build would have run here, so it was not begun');
+    return { status: { code: 1 }, summary: undefined, command: [] };
+  }
   const following = session === undefined ? undefined : { session, ending: false };
   const last = following === undefined ? undefined : follow(request, following);
   const env = await buildEnvironment(session);

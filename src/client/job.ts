@@ -8,7 +8,7 @@
 //   5 execute      there; elsewhere if the host fails; then home
 //   6 look again   what it read is still on the disk, or it begins anew at 2
 //   7 answer       the outputs, checked, for the launcher to write
-import { choose } from '../farm/farm.ts';
+import { giveBack, takePlace } from '../farm/farm.ts';
 import { trouble, type Host, type ReadyHost } from '../farm/host.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import type { JobEnd } from '../observe/tally.ts';
@@ -100,10 +100,10 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
   const tried = new Set<Host>();
   let last: RunHere | undefined;
   while (tried.size < mostHosts) {
-    const choice = await choose(session.farm, understood.toolchain.digest, tried);
+    const choice = await takePlace(session.farm, understood.toolchain.digest, tried);
     if (choice.kind === 'none') return last ?? { kind: 'here', reason: choice.reason, detail: choice.detail };
     tried.add(choice.host);
-    const end = await executeCounted(session, choice, { action, earlier, signal });
+    const end = await executeInPlace(session, choice, { action, earlier, signal });
     if (signal.aborted) return { kind: 'here', reason: 'interrupted', detail: '' };
     if (end.kind === 'done') {
       const answer = await completedFrom(understood, choice.host, end);
@@ -129,15 +129,14 @@ function succeeded(answer: Extract<JobAnswer, { readonly kind: 'completed' }>): 
   return answer.completed.waitStatus === 0;
 }
 
-async function executeCounted(
+async function executeInPlace(
   session: Session,
   { host, ready }: { readonly host: Host; readonly ready: ReadyHost },
   job: Omit<Execution, 'resultCache'>,
 ) {
-  host.inFlight += 1;
   try {
     return await executeOn(host, ready, { ...job, resultCache: session.settings.resultCache });
   } finally {
-    host.inFlight -= 1;
+    giveBack(host);
   }
 }

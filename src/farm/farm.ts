@@ -36,8 +36,11 @@ function why(host: Host, state: HostState, toolchain: DigestKey): string {
   }
 }
 
-/** The host for a job, or why there is none. `tried` are the hosts that this job has already been to. */
-export async function choose(farm: Farm, toolchain: Digest, tried: ReadonlySet<Host>): Promise<Choice> {
+/**
+ * A place for a job, or why there is none. `tried` are the hosts that this job has already been to. The place is taken
+ * when this resolves, so that jobs which come at once do not all see the same host as idle; `giveBack` it.
+ */
+export async function takePlace(farm: Farm, toolchain: Digest, tried: ReadonlySet<Host>): Promise<Choice> {
   if (farm.hosts.length === 0) return { kind: 'none', reason: 'no-worker', detail: '' };
   const key = digestKey(toolchain);
   const states = await Promise.all(farm.hosts.map((host) => reach(host, farm.world)));
@@ -54,8 +57,15 @@ export async function choose(farm: Farm, toolchain: Digest, tried: ReadonlySet<H
     }
     if (best === undefined || load(host, state) < load(best.host, best.ready)) best = { host, ready: state };
   });
-  if (best !== undefined) return { kind: 'host', ...best };
+  if (best !== undefined) {
+    best.host.inFlight += 1;
+    return { kind: 'host', ...best };
+  }
   return { kind: 'none', reason: reached ? 'no-toolchain' : 'no-worker', detail: others.join('; ') };
+}
+
+export function giveBack(host: Host): void {
+  host.inFlight -= 1;
 }
 
 export function slotsOf(farm: Farm): Map<string, number> {
