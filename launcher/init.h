@@ -31,6 +31,7 @@ struct addition {
 	int64_t mtime_ns;
 };
 
+/* A symbolic link; or a directory and the lower one that has all of it. */
 struct link {
 	const char *path, *target;
 };
@@ -41,8 +42,8 @@ struct job {
 	struct text_list lower, host, argv, env, directories, deletions, outputs;
 	struct addition *additions;
 	size_t addition_count, addition_room;
-	struct link *links;
-	size_t link_count, link_room;
+	struct link *links, *binds;
+	size_t link_count, link_room, bind_count, bind_room;
 	unsigned terminal_bits, columns, rows;
 	uint64_t wall_ms, cpu_seconds, memory_bytes, processes, output_bytes, disk_bytes;
 };

@@ -182,14 +182,13 @@ static bool take_addition(struct job *job, unsigned char *value, size_t size)
 }
 
 /* path and NUL, target and NUL */
-static bool take_link(struct job *job, unsigned char *value, size_t size)
+static bool take_link(struct link **links, size_t *count, size_t *room, unsigned char *value, size_t size)
 {
 	size_t length = text_length(value, size);
 	if (length < 2 || length == size || text_length(value + length, size - length) != size - length ||
-	    !is_safe_path((char *)value) ||
-	    !grow((void **)&job->links, &job->link_room, job->link_count, sizeof *job->links))
+	    !is_safe_path((char *)value) || !grow((void **)links, room, *count, sizeof **links))
 		return false;
-	job->links[job->link_count++] = (struct link){.path = (char *)value, .target = (char *)value + length};
+	(*links)[(*count)++] = (struct link){.path = (char *)value, .target = (char *)value + length};
 	return true;
 }
 
@@ -220,7 +219,10 @@ static bool take_record(struct job *job, char tag, unsigned char *value, size_t 
 	case 'W': return push_path(&job->deletions, text);
 	case 'o': return push_path(&job->outputs, text);
 	case 'A': return take_addition(job, value, size);
-	case 'S': return take_link(job, value, size);
+	case 'S': return take_link(&job->links, &job->link_count, &job->link_room, value, size);
+	case 'B':
+		return take_link(&job->binds, &job->bind_count, &job->bind_room, value, size) &&
+		       is_safe_path(job->binds[job->bind_count - 1].target);
 	case 'l': return take_limits(job, value, size);
 	case 't':
 		job->terminal_bits = size == 5 ? value[0] : 0;
@@ -245,7 +247,7 @@ bool parse_job(unsigned char *bytes, size_t size, struct job *job)
 		if (length > size - at)
 			return false;
 		/* A text is all before its only NUL. */
-		bool is_text = tag != 'A' && tag != 'S' && tag != 'K' && tag != 'l' && tag != 't';
+		bool is_text = tag != 'A' && tag != 'S' && tag != 'B' && tag != 'K' && tag != 'l' && tag != 't';
 		if (is_text && (length == 0 || text_length(bytes + at, length) != length))
 			return false;
 		if (!take_record(job, tag, bytes + at, length))

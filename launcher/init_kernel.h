@@ -17,7 +17,7 @@ struct kernel_mount_attr {
 	uint64_t attr_set, attr_clr, propagation, userns_fd;
 };
 enum { mount_attr_rdonly = 1, mount_attr_nosuid = 2, mount_attr_nodev = 4 };
-enum { open_tree_clone = 1, at_recursive = 0x8000, move_mount_f_empty_path = 4 };
+enum { open_tree_clone = 1, at_recursive = 0x8000, move_mount_f_empty_path = 4, move_mount_t_empty_path = 0x40 };
 
 enum { clone_pidfd = 0x1000 };
 

@@ -5,6 +5,7 @@
  * exists only below belongs to the worker, who may have another uid, and the owner of the upper one counts.
  * Of devices there are null, and urandom, from which gcc makes the names of anonymous things. */
 #include "init.h"
+#include "init_kernel.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -170,6 +171,39 @@ static void mount_overlay(const struct job *job, const char *place)
 		mount_at("overlay", place, "overlay", MS_NOSUID | MS_NODEV, options);
 }
 
+static int open_directory(const char *place, const char *path)
+{
+	struct kernel_open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+	                              .resolve = resolve_beneath | resolve_no_symlinks | resolve_no_magiclinks};
+	int root = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int directory = root < 0 ? -1 : syscall(nr_openat2, root, path, &how, sizeof how);
+	if (directory < 0)
+		fail("opening", path);
+	close(root);
+	return directory;
+}
+
+/* Directories that one layer has alone, and in which the job changes nothing, directly: an overlay's way to a file costs
+ * 0.5 us more for each name on it, some 3 ms a compile. What they show is the same. Links are not followed: the target
+ * is a place in the root, the source one below the layer. */
+static void mount_whole_directories(const struct job *job)
+{
+	char root[PATH_MAX + 16], layer[PATH_MAX + 16];
+	snprintf(root, sizeof root, "/j/m/%s", job->within ? job->mount_at : "");
+	for (size_t i = 0; i < job->bind_count; i++) {
+		const struct link *bind = &job->binds[i];
+		snprintf(layer, sizeof layer, "/s/%s", bind->target);
+		int source = open_directory(layer, bind->path), target = open_directory(root, bind->path);
+		int tree = syscall(nr_open_tree, source, "", open_tree_clone | AT_EMPTY_PATH | O_CLOEXEC);
+		if (tree < 0 ||
+		    syscall(nr_move_mount, tree, "", target, "", move_mount_f_empty_path | move_mount_t_empty_path) != 0)
+			fail("showing", bind->path);
+		close(tree);
+		close(source);
+		close(target);
+	}
+}
+
 static void show_host_path(const struct host_path *host, int index)
 {
 	if (!host->link && host->tree < 0)
@@ -234,6 +268,7 @@ void enter_job_root(const struct job *job, const struct slot *slot)
 		build_around(job, slot);
 	else
 		mount_overlay(job, "/j/m");
+	mount_whole_directories(job);
 	if (chdir("/j/m") != 0)
 		fail("entering", "the root");
 	mount_at("/null", "dev/null", NULL, MS_BIND, NULL);

@@ -23,6 +23,7 @@ import type { SandboxResult, Trouble } from './sandbox.ts';
 import type { SlotPool } from './slots.ts';
 import type { WorkerToolchains } from './toolchains.ts';
 import type { Trees } from './trees.ts';
+import type { Lower } from './whole-directories.ts';
 
 export type ActionWorld = {
   readonly name: string;
@@ -56,7 +57,7 @@ export async function runAction(world: ActionWorld, request: ActionRequest): Pro
   if (known !== undefined) return { result: known, cached: true, fresh: new Map() };
 
   const times: Times = { queued: world.now() };
-  const toolchainDir = await toolchainDirectory(world, action);
+  const toolchain = await toolchainLayer(world, action);
   const tree = await world.trees.prepare({
     root: action.inputRoot,
     isOwn: namedByCommand(action),
@@ -64,7 +65,7 @@ export async function runAction(world: ActionWorld, request: ActionRequest): Pro
   });
   try {
     times.prepared = world.now();
-    const job = sandboxJob(world.stateDir, action, { tree, toolchainDir });
+    const job = sandboxJob(world.stateDir, action, { tree, toolchain });
     const onStart = (): void => {
       times.started = world.now();
       request.onStart();
@@ -80,13 +81,14 @@ export async function runAction(world: ActionWorld, request: ActionRequest): Pro
 
 type Times = { readonly queued: number; prepared?: number; started?: number; ended?: number };
 
-async function toolchainDirectory(world: ActionWorld, { toolchain }: UnderstoodAction): Promise<string | undefined> {
+async function toolchainLayer(world: ActionWorld, { toolchain }: UnderstoodAction): Promise<Lower | undefined> {
   if (toolchain === undefined) return undefined;
-  const directory = await world.toolchains.directory(toolchain);
-  if (directory === undefined) {
+  const path = await world.toolchains.directory(toolchain);
+  const directories = world.toolchains.counted(toolchain);
+  if (path === undefined || directories === undefined) {
     throw new GrpcError(grpcCode.FAILED_PRECONDITION, `this worker does not have the toolchain ${toolchain.hash}`);
   }
-  return directory;
+  return { path, directories };
 }
 
 function isPlainSuccess(ran: SandboxResult): boolean {

@@ -23,10 +23,12 @@ import { smallBlobBytes } from '../store/disk.ts';
 import { storeErrorFrom, type BlobStore } from '../store/blob-store.ts';
 import type { TreeFile } from './directories.ts';
 import type { TreeDifference } from './tree-difference.ts';
+import { countDirectories, type DirectoryCount } from './whole-directories.ts';
 
 export type Layer = {
   readonly path: string;
   readonly entries: number;
+  readonly directories: DirectoryCount;
   /** Resolves when the layer may be used; rejects if it could not be made. */
   readonly done: Promise<void>;
   uses: number;
@@ -69,7 +71,12 @@ export async function openLayers(directory: string, store: BlobStore): Promise<L
   const lay: Layers['lay'] = (contents, linked) => {
     const entries = contents.files.length + contents.symlinks.length + contents.directories.length;
     const path = join(live, String((made += 1)));
-    return { path, entries, done: layOut(path, contents, { store, linked }), uses: 1 };
+    const { files, symlinks, directories } = contents;
+    const counted = countDirectories(
+      [...files, ...symlinks].map((entry) => entry.path),
+      directories,
+    );
+    return { path, entries, directories: counted, done: layOut(path, contents, { store, linked }), uses: 1 };
   };
 
   const release: Layers['release'] = (layer) => {

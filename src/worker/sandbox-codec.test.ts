@@ -81,6 +81,7 @@ const anyJob: fc.Arbitrary<SandboxJob> = fc.record({
   symlinks: fc.array(fc.record({ path: text, target: text }, { noNullPrototype: true }), { maxLength: 4 }),
   directories: list,
   deletions: list,
+  whole: fc.array(fc.record({ path: text, lowerDir: text }, { noNullPrototype: true }), { maxLength: 4 }),
   argv: list,
   env: list,
   cwd: text,
@@ -112,6 +113,11 @@ test('a job says on the wire what it says', () => {
         assert.deepEqual(texts(records, tag), values);
       }
       assert.deepEqual(tagged('S').map(pairOf), job.symlinks);
+      const whole = tagged('B').map((record) => pairOf(record));
+      assert.deepEqual(
+        whole.map(({ path, target }) => ({ path, lowerDir: target })),
+        job.whole,
+      );
       assert.deepEqual(tagged('A').map(additionOf), job.additions);
       const limits = tagged('l')[0]?.bytes ?? Buffer.alloc(0);
       const { wallMs, cpuSeconds, memoryBytes, processes, outputBytes, diskBytes } = job.limits;

@@ -2,6 +2,7 @@
 //
 // Job, one frame:  u32 length, then records of u8 tag, u32 n, n bytes (little-endian). Texts end with their NUL.
 // A length of 0, in place of a job, aborts the one that runs; its answer is then a failure, or was under way already.
+//   B path NUL, the lower directory that alone has it, NUL: shown without an overlay
 //   K u8 kind (0 exact, 1 within)   M where the input root is mounted   L lower directory, topmost first   H path of the box
 //   A u8 executable, u8 has mtime, i64 mtime ns, path NUL, content   S path NUL, target NUL   D directory   W deletion
 //   a argument   e variable   c working directory   p program   o output   t u8 bits, u16 columns, u16 rows   l six u64 limits
@@ -9,6 +10,8 @@
 //   Y the slot is ready   F step and error: the sandbox failed, nothing follows   1, 2 stdout, stderr   T trouble
 //   O u8 kind (0 file, 1 executable, 2 symbolic link, 3 directory: its entries follow), path NUL, content or target   X i32 wait status, u64 user µs, system µs, peak KB, wall µs: the last of a job
 // Paths are relative to the input root, but M and H to `/`; the working directory and the program are absolute.
+
+import type { WholeDirectory } from './whole-directories.ts';
 
 export type SandboxRoot =
   /** The job's `/` is an overlay of its difference over these, topmost first, relative to the state directory. */
@@ -47,6 +50,8 @@ export type SandboxJob = {
   readonly symlinks: readonly { readonly path: string; readonly target: string }[];
   readonly directories: readonly string[];
   readonly deletions: readonly string[];
+  /** Directories that one lower directory alone has, and in which the job changes nothing: shown as they are, read-only. */
+  readonly whole?: readonly WholeDirectory[];
   readonly argv: readonly string[];
   readonly program?: string;
   /** `NAME=value` */
@@ -119,9 +124,9 @@ function additionRecord(addition: Addition): Buffer[] {
   return [head('A', fixed.length + path.length + content.length), fixed, path, content];
 }
 
-function symlinkRecord(path: string, target: string): Buffer[] {
-  const bytes = Buffer.concat([text(path), text(target)]);
-  return [head('S', bytes.length), bytes];
+function pairRecord(tag: 'S' | 'B', path: string, other: string): Buffer[] {
+  const bytes = Buffer.concat([text(path), text(other)]);
+  return [head(tag, bytes.length), bytes];
 }
 
 function limitsRecord(limits: Limits): Buffer[] {
@@ -158,8 +163,9 @@ export function encodeJob(job: SandboxJob): Buffer {
     ...rootRecords(job.root),
     ...textRecords('D', job.directories),
     ...job.additions.flatMap(additionRecord),
-    ...job.symlinks.flatMap(({ path, target }) => symlinkRecord(path, target)),
+    ...job.symlinks.flatMap(({ path, target }) => pairRecord('S', path, target)),
     ...textRecords('W', job.deletions),
+    ...(job.whole ?? []).flatMap(({ path, lowerDir }) => pairRecord('B', path, lowerDir)),
     ...textRecords('a', job.argv),
     ...textRecords('e', job.env),
     ...textRecords('c', [job.cwd]),

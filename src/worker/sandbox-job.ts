@@ -4,8 +4,9 @@ import { posix, relative } from 'node:path';
 import type { UnderstoodAction } from './action-input.ts';
 import { hostPaths, type Limits, type SandboxJob, type SandboxRoot } from './sandbox.ts';
 import type { PreparedTree } from './trees.ts';
+import { wholeDirectories, type Lower, type WholeDirectory } from './whole-directories.ts';
 
-export type JobPlaces = { readonly tree: PreparedTree; readonly toolchainDir: string | undefined };
+export type JobPlaces = { readonly tree: PreparedTree; readonly toolchain: Lower | undefined };
 
 // Where a plain action's input root appears, beside the tools of the box.
 const plainRoot = 'build';
@@ -30,9 +31,13 @@ function limitsFor({ timeoutMs }: UnderstoodAction): Limits {
   };
 }
 
-function rootOf(stateDir: string, action: UnderstoodAction, { tree, toolchainDir }: JobPlaces): SandboxRoot {
-  const below = toolchainDir === undefined ? tree.lowerDirs : [...tree.lowerDirs, toolchainDir];
-  const lowerDirs = below.map((path) => relative(stateDir, path));
+function lowersOf(stateDir: string, { tree, toolchain }: JobPlaces): readonly Lower[] {
+  const below = toolchain === undefined ? tree.lowers : [...tree.lowers, toolchain];
+  return below.map(({ path, directories }) => ({ path: relative(stateDir, path), directories }));
+}
+
+function rootOf(action: UnderstoodAction, lowers: readonly Lower[]): SandboxRoot {
+  const lowerDirs = lowers.map(({ path }) => path);
   return action.isRoot
     ? { kind: 'exact', lowerDirs }
     : { kind: 'within', lowerDirs, mountAt: plainRoot, hostDirs: hostPaths };
@@ -47,12 +52,28 @@ export function madeDirectories({ directory, outputs }: UnderstoodAction): reado
   return [...made];
 }
 
+// What the sandbox itself puts into every root.
+const sandboxOwn = ['dev', 'proc', 'tmp'];
+
+function wholeIn(action: UnderstoodAction, tree: PreparedTree, lowers: readonly Lower[]): WholeDirectory[] {
+  const temporary = action.command.environmentVariables.find(({ name }) => name === 'TMPDIR')?.value ?? '';
+  const placed = [...tree.additions, ...tree.symlinks].map(({ path }) => path);
+  return wholeDirectories({
+    lowers,
+    view: tree.view,
+    directories: [...madeDirectories(action), ...tree.directories, ...sandboxOwn, posix.join('/', temporary).slice(1)],
+    entries: [...placed, ...tree.deletions],
+  });
+}
+
 export function sandboxJob(stateDir: string, action: UnderstoodAction, places: JobPlaces): SandboxJob {
   const { tree } = places;
   const { command, directory, terminal } = action;
   const base = action.isRoot ? '/' : `/${plainRoot}`;
+  const lowers = lowersOf(stateDir, places);
   return {
-    root: rootOf(stateDir, action, places),
+    root: rootOf(action, lowers),
+    whole: action.isRoot ? wholeIn(action, tree, lowers) : [],
     additions: tree.additions,
     symlinks: tree.symlinks,
     directories: [...madeDirectories(action), ...tree.directories],

@@ -208,6 +208,31 @@ test('a directory that would hide a link of the tree is refused, for the job wou
   assert.deepEqual(refused, { kind: 'failed', why: 'creating alias/o: Not a directory' });
 });
 
+test('a directory that one layer has alone is shown as it is, read-only, and is entered through no link', async () => {
+  lay('upper', { 'a/x': 'upper', 'real/y': 'upper' });
+  lay('lower', { 'b/c/z': 'lower', 'b/w': 'lower' });
+  execFileSync('ln', ['-sfn', 'real', join(fixture.options.stateDir, 'upper/alias')]);
+  const script = shell('cat a/x b/w b/c/z; echo no > b/c/new; ls b/c; grep -c " /b/b/c " /proc/self/mountinfo');
+  const root: SandboxJob['root'] = {
+    kind: 'within',
+    lowerDirs: ['upper', 'lower'],
+    mountAt: '/b',
+    hostDirs: ['usr', 'bin', 'lib', 'lib64'],
+  };
+  const whole = [{ path: 'b/c', lowerDir: 'lower' }];
+  const done = await ran(fixture.slot, { ...script, root, whole, cwd: '/b' });
+  assert.equal(done.text, 'upperlowerlowerz\n1\n');
+  assert.match(done.stderr.toString(), /Read-only file system/);
+  for (const [path, lowerDir] of [
+    ['alias', 'upper'],
+    ['b/c', 'upper'],
+    ['a', '../j/u'],
+  ] as const) {
+    const refused = await fixture.slot.run({ ...script, root, whole: [{ path, lowerDir }], cwd: '/b' });
+    assert.equal(refused.kind, 'failed');
+  }
+});
+
 test('TMPDIR is a directory of the job where its own root has none', async () => {
   const { text } = await ran(
     fixture.slot,

@@ -7,12 +7,15 @@ import { join } from 'node:path';
 import type { NotACompiler, Toolchain } from '../compiler/toolchain.ts';
 import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
 import type { Toolchain as Announced } from '../reapi/gen/shoal.ts';
+import { countDirectories, type DirectoryCount } from './whole-directories.ts';
 import { layOutToolchain, type LaidFiles } from './toolchain-layout.ts';
 
 export type WorkerToolchains = {
   readonly announced: () => readonly Announced[];
   /** The toolchain's tree as a directory; undefined if this box does not have it, or no longer. */
   readonly directory: (digest: Digest) => Promise<string | undefined>;
+  /** The directories of its tree; undefined as above. */
+  readonly counted: (digest: Digest) => DirectoryCount | undefined;
   /** Looks now, not at the next round, whether a compiler of the box has changed. */
   readonly recheck: () => void;
   readonly close: () => void;
@@ -39,6 +42,7 @@ const roundMs = 5000;
 type Known = {
   readonly toolchain: Toolchain;
   laid: Promise<string | undefined> | undefined;
+  counted?: DirectoryCount;
   /** Not on the box any more: not announced, but served while this process lives if it is laid out. */
   gone: boolean;
 };
@@ -119,6 +123,16 @@ export async function openToolchains(options: ToolchainsOptions): Promise<Worker
     return path;
   };
 
+  const counted: WorkerToolchains['counted'] = (digest) => {
+    const entry = known.get(digestKey(digest));
+    if (entry === undefined) return undefined;
+    const { files, symlinks, directories } = entry.toolchain.tree;
+    return (entry.counted ??= countDirectories(
+      [...files, ...symlinks].map(({ path }) => path),
+      directories,
+    ));
+  };
+
   await rescan();
   await sweep(directory, new Set([...known.values()].map(({ toolchain }) => toolchain.digest.hash)));
   const timer = setInterval(recheck, roundMs).unref();
@@ -129,6 +143,7 @@ export async function openToolchains(options: ToolchainsOptions): Promise<Worker
         .filter(({ gone }) => !gone)
         .map(({ toolchain: { digest, driver, version } }) => ({ digest, driver, version })),
     directory: directoryOf,
+    counted,
     recheck,
     close: () => clearInterval(timer),
   };

@@ -88,7 +88,7 @@ function overlay(prepared: PreparedTree, isDated: (path: string) => boolean): Se
       }
     }
   };
-  for (const lower of prepared.lowerDirs.toReversed()) read(lower, '');
+  for (const { path } of prepared.lowers.toReversed()) read(path, '');
   const parents = (path: string): void => {
     for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
       const parent = path.slice(0, at);
@@ -139,6 +139,8 @@ async function withTrees(body: (world: World) => Promise<void>): Promise<void> {
 type IsOwn = (path: string) => boolean;
 
 const nothingOwn: IsOwn = () => false;
+
+const pathsOf = ({ lowers }: PreparedTree): readonly string[] => lowers.map(({ path }) => path);
 
 async function assertShows({ trees, put }: World, spec: TreeSpec, isOwn = nothingOwn): Promise<PreparedTree> {
   const prepared = await trees.prepare({ root: encodeTree(spec, put), isOwn, made: [] });
@@ -199,7 +201,7 @@ test('a second job that differs by its source is given the same layers and the s
     const isOwn = (path: string): boolean => path.endsWith('.c');
     const first = await assertShows(world, { include: { below: headers }, 'a.c': { text: 'a' } }, isOwn);
     const second = await assertShows(world, { include: { below: headers }, 'b.c': { text: 'b' } }, isOwn);
-    assert.deepEqual(second.lowerDirs, first.lowerDirs);
+    assert.deepEqual(pathsOf(second), pathsOf(first));
     assert.deepEqual(
       [first, second].map(({ additions }) => additions.map(({ path }) => path)),
       [['a.c'], ['b.c']],
@@ -211,7 +213,7 @@ test('two jobs that need the same new layer at once make it once', () =>
   withTrees(async (world) => {
     const spec = { include: { below: manyFiles(200, 'header') } };
     const [first, second] = await Promise.all([assertShows(world, spec), assertShows(world, spec)]);
-    assert.deepEqual(first.lowerDirs, second.lowerDirs);
+    assert.deepEqual(pathsOf(first), pathsOf(second));
     assert.equal(readdirSync(join(world.directory, 'trees', 'layers')).length, 2);
   }));
 
@@ -220,9 +222,9 @@ test('many new files become a layer on top, few are the job’s own', () =>
     const base = manyFiles(100, 'header');
     const first = await assertShows(world, { base: { below: base } });
     const few = await assertShows(world, { base: { below: base }, few: { below: manyFiles(5, 'few') } });
-    assert.deepEqual([few.lowerDirs, few.additions.length], [first.lowerDirs, 5]);
+    assert.deepEqual([pathsOf(few), few.additions.length], [pathsOf(first), 5]);
     const many = await assertShows(world, { base: { below: base }, many: { below: manyFiles(20, 'many') } });
-    assert.deepEqual([many.lowerDirs.slice(1), many.additions.length], [first.lowerDirs, 0]);
+    assert.deepEqual([pathsOf(many).slice(1), many.additions.length], [pathsOf(first), 0]);
   }));
 
 test('a layer stays while a job stands on it, and goes when none does', () =>
@@ -232,7 +234,7 @@ test('a layer stays while a job stands on it, and goes when none does', () =>
       (await assertShows(world, { [`other${at}`]: { below: manyFiles(30, `other ${at}`) } })).release();
     }
     const layers = (): number => readdirSync(join(world.directory, 'trees', 'layers')).length;
-    assert.equal(lstatSync(held.lowerDirs[0] ?? '').isDirectory(), true);
+    assert.equal(lstatSync(held.lowers[0]?.path ?? '').isDirectory(), true);
     held.release();
     while (layers() > 9) await new Promise((resolve) => setImmediate(resolve));
   }));

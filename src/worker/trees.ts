@@ -20,6 +20,7 @@ import {
   type LaidTree,
   type TreeDifference,
 } from './tree-difference.ts';
+import { countDirectories, type Lower } from './whole-directories.ts';
 
 export type TreeRequest = {
   readonly root: Digest;
@@ -32,7 +33,9 @@ export type TreeRequest = {
 /** What a job's root is made of. Paths are relative to the root. */
 export type PreparedTree = {
   /** Topmost first, never empty. */
-  readonly lowerDirs: readonly string[];
+  readonly lowers: readonly Lower[];
+  /** What they show together. */
+  readonly view: LaidTree;
   readonly additions: readonly Addition[];
   readonly symlinks: readonly { readonly path: string; readonly target: string }[];
   readonly directories: readonly string[];
@@ -74,6 +77,7 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
   const directories = newDirectories(store);
   const layers = await openLayers(directory, store);
   const shelf = newShelf(layers);
+  const emptyLower: Lower = { path: layers.emptyPath, directories: countDirectories([]) };
   const bare: Stack = { layers: [], tree: emptyTree, linked: new Set(), ready: Promise.resolve() };
 
   const difference = (stack: Stack, { root, made }: TreeRequest, bound?: DifferenceBound): TreeDifference | undefined =>
@@ -107,8 +111,8 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
       const { symlinks, deletions } = rest;
       const additions = rest.files.map(({ path, file }) => addition(store, path, file));
       await stack.ready;
-      const lowerDirs = stack.layers.length === 0 ? [layers.emptyPath] : stack.layers.map(({ path }) => path);
-      return { lowerDirs, additions, symlinks, directories: rest.directories, deletions, release };
+      const lowers = stack.layers.length === 0 ? [emptyLower] : stack.layers;
+      return { lowers, view: stack.tree, additions, symlinks, directories: rest.directories, deletions, release };
     } catch (error) {
       release();
       throw error;
