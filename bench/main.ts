@@ -1,15 +1,11 @@
 // The bench: every side on the same tree, round after round, and one table of figures and ratios.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { layOut } from './corpus.ts';
 import { measureExtras } from './extras.ts';
 import { makeNetwork } from './hosts.ts';
 import { machineText } from './machine.ts';
 import { measureRound, type Plan, type Round } from './measure.ts';
-import { compressedObjectBytes } from './objects.ts';
-import { plainCpuMs } from './plain.ts';
-import { goalsText, notesText, tableText, type Plain, type Results } from './report.ts';
+import { goalsText, notesText, tableText, type Results } from './report.ts';
 import { scratchDirectory } from './scratch.ts';
 import type { Side } from './side.ts';
 import { distcc, distccLzo } from './sides/distcc.ts';
@@ -22,7 +18,7 @@ const sides: readonly Side[] = [nothing, local, ccache, icecream, distccLzo, dis
 const usage = `npm run bench -- [--rounds N] [--only SIDE,…] [--every N] [--jobs N] [--name NAME]
 
   --rounds N   each side so many times, in turn; the medians are printed (default 3)
-  --only …     only these sides, and "plain" (the compiles alone) and "extras" (one file, nothing to do, launcher):
+  --only …     only these sides, and "plain" (the compiles alone, around each build) and "extras" (one file, nothing to do, launcher):
                ${[...sides.map(({ name }) => name), 'plain', 'extras'].join(', ')}
   --every N    only every Nth file of the corpus, for a quick look
   --jobs N     make -jN (default 4)
@@ -58,29 +54,19 @@ async function measureAll({ rounds, chosen, everyNth, jobs }: Options): Promise<
   mkdirSync(cache, { recursive: true });
   const tree = { projects: ['leveldb', 'abseil'], flags: ['-O0'], everyNth } as const;
   const network = makeNetwork(2);
-  const plan: Plan = { network, scratch, cache, tree, jobs };
+  const plan: Plan = { network, scratch, cache, tree, jobs, plain: chosen('plain') };
   const running = sides
     .filter(({ name }) => chosen(name))
     .map((side): { side: Side; rounds: Round[] } => ({ side, rounds: [] }));
-  const plain: Plain[] = [];
   for (let round = 1; round <= rounds; round += 1) {
     for (const each of running) {
       tell(`round ${round} of ${rounds}: ${each.side.name}`);
       each.rounds.push(await measureRound(each.side, plan));
-      // The machine's speed drifts: what is compared stands side by side, so distcc, the compiles alone, shoal.
-      if (each.side === distcc && chosen('plain')) plain.push(await measurePlain(plan));
     }
-    if (chosen('plain') && plain.length < round) plain.push(await measurePlain(plan));
   }
   if (chosen('extras')) tell('one file, nothing to do, launcher');
   const extras = chosen('extras') ? await measureExtras(plan) : undefined;
-  return { sides: running, plain, extras };
-}
-
-async function measurePlain(plan: Plan): Promise<Plain> {
-  const tree = layOut(join(plan.scratch, 'tree'), plan.cache, plan.tree);
-  const cpuMsPerFile = plainCpuMs(tree, plan.jobs) / tree.lines.length;
-  return { cpuMsPerFile, objectBytes: await compressedObjectBytes(tree) };
+  return { sides: running, extras };
 }
 
 function tell(text: string): void {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { changeEverySource, layOut, type Tree, type TreeOptions } from './corpus.ts';
 import { makeCpuGroup } from './cpu.ts';
 import type { Network } from './hosts.ts';
+import { compressedObjectBytes } from './objects.ts';
+import { plainCpuMs } from './plain.ts';
 import { logEnd, run } from './processes.ts';
 import type { Ground, Running, Side, Which } from './side.ts';
 
@@ -16,7 +18,13 @@ export type Figures = {
   readonly wallMs: number;
 };
 
-export type Round = Readonly<Record<Which, Figures>> & { readonly facts: Readonly<Record<string, string>> };
+export type Round = Readonly<Record<Which, Figures>> & {
+  readonly facts: Readonly<Record<string, string>>;
+  /** CPU of the same compiles, plainly run; NaN unless the plan asks for it. */
+  readonly compilerCpuMsPerFile: number;
+  /** Of an average object, zstd level 3. */
+  readonly objectBytes: number;
+};
 
 export type Plan = {
   readonly network: Network;
@@ -24,6 +32,8 @@ export type Plan = {
   readonly cache: string;
   readonly tree: TreeOptions;
   readonly jobs: number;
+  /** Measure what the compiler costs by itself, around each second build. */
+  readonly plain: boolean;
 };
 
 export async function measureRound(side: Side, plan: Plan): Promise<Round> {
@@ -44,13 +54,31 @@ export async function measureRound(side: Side, plan: Plan): Promise<Round> {
     };
     const first = await build('first');
     changeEverySource(tree, `round ${Date.now()}`);
+    const plain = plainHalves({ side, tree, plan, ground });
+    const before = plain(0);
     const second = await build('second');
-    return { first, second, facts: running.facts?.() ?? {} };
+    const facts = running.facts?.() ?? {};
+    const compilerCpuMsPerFile = (before + plain(1)) / tree.lines.length;
+    const objectBytes = side.name === 'make only' ? Number.NaN : await compressedObjectBytes(tree);
+    return { first, second, facts, compilerCpuMsPerFile, objectBytes };
   } finally {
     for (const daemon of (running?.daemons ?? []).toReversed()) await daemon.stop();
     for (const group of Object.values(groups)) group.remove();
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/**
+ * Every other compile before the build, the rest after it: the machine's speed drifts by a tenth within minutes, which
+ * would be many times what is to be seen.
+ */
+function plainHalves({ side, tree, plan, ground }: Omit<Measured, 'running' | 'which'>): (half: 0 | 1) => number {
+  const { input } = side;
+  if (!plan.plain || input === undefined) return () => Number.NaN;
+  return (half) => {
+    const lines = tree.lines.filter((_, at) => at % 2 === half);
+    return plainCpuMs({ lines, input, jobs: plan.jobs, scratch: ground.scratch });
+  };
 }
 
 type Measured = {

@@ -4,17 +4,14 @@ import type { Side, Which } from './side.ts';
 import { spreadOf, spreadText, type Spread } from './statistics.ts';
 import type { Extras } from './extras.ts';
 
-export type Plain = { readonly cpuMsPerFile: number; readonly objectBytes: number };
-
 export type Results = {
   readonly sides: readonly { readonly side: Side; readonly rounds: readonly Round[] }[];
-  /** The compile lines alone, one entry a round. */
-  readonly plain: readonly Plain[];
   readonly extras: Extras | undefined;
 };
 
 const builds: readonly Which[] = ['first', 'second'];
 const base = 'distcc';
+const inputText = { lines: 'the same lines', preprocessed: 'the preprocessed text' } as const;
 
 export function tableText(results: Results): string {
   const head = [
@@ -30,14 +27,22 @@ export function tableText(results: Results): string {
   return aligned([head, ...rows]);
 }
 
-export function notesText({ sides, plain }: Results): string {
+export function notesText(results: Results): string {
+  const { sides } = results;
   const notes = sides.map(({ side }) => `${side.name}: ${side.note}`);
-  const compiler = spreadOf(plain.map(({ cpuMsPerFile }) => cpuMsPerFile));
-  const objects = plain[0]?.objectBytes ?? Number.NaN;
-  if (plain.length > 0) {
-    notes.push(`the compiler's own CPU, plainly run: ${spreadText(compiler, 1)} ms a file`);
-    notes.push(`an average object, zstd level 3: ${(objects / 1000).toFixed(1)} KB`);
+  for (const { side, rounds } of sides) {
+    const compiler = spreadOf(rounds.map(({ compilerCpuMsPerFile }) => compilerCpuMsPerFile));
+    if (!Number.isFinite(compiler.median)) continue;
+    notes.push(
+      `the compiler's own CPU, ${inputText[side.input ?? 'lines']}, for ${side.name}: ${spreadText(compiler, 1)} ms a file`,
+    );
   }
+  if (sides.some(({ rounds }) => rounds.some(({ compilerCpuMsPerFile }) => Number.isFinite(compilerCpuMsPerFile)))) {
+    notes.push(
+      'worker CPU beyond compiler: all that the workers started in a build, less the same compiles run plainly in a group of their own, as many at a time, half of them just before and half just after the second build',
+    );
+  }
+  notes.push(`an average object, zstd level 3: ${(objectBytes(results) / 1000).toFixed(1)} KB`);
   return notes.join('\n');
 }
 
@@ -46,7 +51,7 @@ export function goalsText(results: Results): string {
   const first = fewerThanBase(results, 'first');
   const second = fewerThanBase(results, 'second');
   const wireKb = spreadOf(figures(results, 'shoal', 'second').map(wireKbPerFile));
-  const objectKb = (results.plain[0]?.objectBytes ?? Number.NaN) / 1000;
+  const objectKb = objectBytes(results) / 1000;
   const beyond = beyondCompiler(results, 'shoal', 'second');
   const beyondBase = beyondCompiler(results, base, 'second');
   const residentMb = spreadOf(facts(results, 'shoal', 'workerPeakMb'));
@@ -106,9 +111,7 @@ function rowOf(results: Results, side: Side, which: Which): readonly string[] {
     which,
     spreadText(client, 2),
     Number.isFinite(ratio) ? `1/${ratio.toFixed(2)}` : '-',
-    side.compilesAtHome || side.name === 'make only' || results.plain.length === 0
-      ? '-'
-      : spreadText(beyondCompiler(results, side.name, which), 1),
+    beyondText(beyondCompiler(results, side.name, which)),
     `${sent.median.toFixed(1)} + ${received.median.toFixed(1)}`,
     spreadText(
       per((figure) => figure.wallMs / 1000),
@@ -131,12 +134,19 @@ function fewerThanBase(results: Results, which: Which): number {
   return client(base) / client('shoal');
 }
 
-/** Round by round, against the plain compiles of the same round: the machine's speed drifts over an hour. */
-function beyondCompiler(results: Results, name: string, which: Which): Spread {
-  const rounds = figures(results, name, which);
-  return spreadOf(
-    rounds.map((figure, at) => figure.workerCpuMs / figure.files - (results.plain[at]?.cpuMsPerFile ?? Number.NaN)),
-  );
+/** Round by round, against the plain compiles of the same side and round. */
+function beyondCompiler({ sides }: Results, name: string, which: Which): Spread {
+  const rounds = sides.find(({ side }) => side.name === name)?.rounds ?? [];
+  return spreadOf(rounds.map((round) => round[which].workerCpuMs / round[which].files - round.compilerCpuMsPerFile));
+}
+
+function beyondText(beyond: Spread): string {
+  return Number.isFinite(beyond.median) ? spreadText(beyond, 1) : '-';
+}
+
+function objectBytes({ sides }: Results): number {
+  const known = sides.flatMap(({ rounds }) => rounds.map((round) => round.objectBytes)).filter(Number.isFinite);
+  return spreadOf(known).median;
 }
 
 const wireKbPerFile = (figure: Figures): number => (figure.sentBytes + figure.receivedBytes) / figure.files / 1000;

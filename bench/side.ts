@@ -1,4 +1,5 @@
 // What every way of building is to the bench: something that is set up on hosts, builds a tree, and is taken down.
+import type { Input } from './plain.ts';
 import type { Daemon, Place, Task } from './processes.ts';
 
 export type Which = 'first' | 'second';
@@ -26,8 +27,8 @@ export type Side = {
   readonly note: string;
   /** The programs it needs on PATH. */
   readonly needs: readonly string[];
-  /** True if its compiles run at home, so that its client pays for the compiler. */
-  readonly compilesAtHome: boolean;
+  /** What its workers are given to compile; undefined where they compile nothing. */
+  readonly input: Input | undefined;
   readonly start: (ground: Ground) => Promise<Running>;
 };
 

@@ -15,7 +15,7 @@ function sideWith(name: string, option: string, note: string): Side {
     name,
     note: `Debian's, ${note}; preprocesses at home`,
     needs: ['distcc', 'distccd'],
-    compilesAtHome: false,
+    input: 'preprocessed',
     start: async ({ workers, scratch }) => {
       const daemons = workers.map((place, at) => distccd(place, join(scratch, `distccd-${at}`)));
       for (const { host } of workers) await listens(host, 3632);

@@ -19,7 +19,7 @@ export const icecream: Side = {
   name: 'icecream',
   note: "Debian's; preprocesses at home; its toolchain was shipped before the clock started",
   needs: ['icecc', 'iceccd', 'icecc-scheduler'],
-  compilesAtHome: false,
+  input: 'preprocessed',
   start: async (ground) => {
     const { client, workers, scratch } = ground;
     const states = workers.map((_, at) => join(scratch, `iceccd-${at + 1}`));

@@ -7,7 +7,7 @@ export const local: Side = {
   name: 'local',
   note: 'make with g++, at home',
   needs: ['make', 'g++'],
-  compilesAtHome: true,
+  input: undefined,
   start: async () => ({ command: (build) => makeTask(build, {}, {}), daemons: [] }),
 };
 
@@ -16,7 +16,7 @@ export const nothing: Side = {
   name: 'make only',
   note: 'make with a compiler that does nothing (/bin/true)',
   needs: ['make'],
-  compilesAtHome: false,
+  input: undefined,
   start: async () => ({ command: (build) => makeTask(build, { CC: '/bin/true', CXX: '/bin/true' }, {}), daemons: [] }),
 };
 
@@ -24,7 +24,7 @@ export const ccache: Side = {
   name: 'ccache cold',
   note: 'at home; its cache is empty at the start',
   needs: ['ccache'],
-  compilesAtHome: true,
+  input: undefined,
   start: async ({ scratch }) => {
     const env = { HOME: scratch, CCACHE_DIR: join(scratch, 'ccache') };
     mkdirSync(env.CCACHE_DIR);

@@ -13,7 +13,7 @@ export const shoal: Side = {
   name: 'shoal',
   note: 'shoal make, strict, sandboxed; second build with the result cache off; the start and end of daemon and command line included; a compile on each worker before the clock started, so that both sides know the toolchain and its own headers',
   needs: ['node'],
-  compilesAtHome: false,
+  input: 'lines',
   start: async (ground) => {
     const workers = await startWorkers(ground);
     await meetToolchain(ground);
