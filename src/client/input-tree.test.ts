@@ -6,14 +6,21 @@ import { digestOf } from '../reapi/digest.ts';
 import type { DirectoryEntry, FileEntry, SymlinkEntry } from '../includes/types.ts';
 import { addToLayer, blobsMissing, newLayer, removePath, rootFor, type TreeDirectory } from './input-tree.ts';
 
-let ids = 0;
+// As in the include view: an id stands for a path, whatever is there now.
+const ids = new Map<string, number>();
+
+function idOf(path: string): number {
+  const id = ids.get(path) ?? ids.size;
+  ids.set(path, id);
+  return id;
+}
 
 function file(path: string, content: string, mtimeNs = 5n): FileEntry {
   const bytes = Buffer.from(content);
   const digest = digestOf(bytes);
   return {
     kind: 'file',
-    id: (ids += 1),
+    id: idOf(path),
     path,
     digest,
     sizeBytes: bytes.length,
@@ -23,8 +30,8 @@ function file(path: string, content: string, mtimeNs = 5n): FileEntry {
   };
 }
 
-const directory = (path: string): DirectoryEntry => ({ kind: 'directory', id: (ids += 1), path });
-const symlink = (path: string, target: string): SymlinkEntry => ({ kind: 'symlink', id: (ids += 1), path, target });
+const directory = (path: string): DirectoryEntry => ({ kind: 'directory', id: idOf(path), path });
+const symlink = (path: string, target: string): SymlinkEntry => ({ kind: 'symlink', id: idOf(path), path, target });
 
 /** The tree as a worker sees it: path → content digest, or symlink target, read from the encoded messages alone. */
 function flatten(root: TreeDirectory): Map<string, string> {

@@ -45,8 +45,8 @@ export type Layer = {
   readonly root: Node;
   /** What stands at each path. */
   readonly present: Map<string, TreeEntry>;
-  /** The ids of all that is present: most entries of a job are there already, and this is how that is seen. */
-  readonly ids: Set<number>;
+  /** All that is present, by id: most entries of a job are there already, as the very objects, and this is how it is seen. */
+  readonly byId: Map<number, TreeEntry>;
   readonly byHash: Map<string, Set<FileEntry>>;
   /** When all of it was last compared with the disk, and the include view's generation then. */
   checked: { readonly atMs: number; readonly generation: number };
@@ -60,7 +60,7 @@ export function newLayer(): Layer {
   return {
     root: newNode('', undefined),
     present: new Map(),
-    ids: new Set(),
+    byId: new Map(),
     byHash: new Map(),
     checked: { atMs: 0, generation: -1 },
   };
@@ -120,21 +120,21 @@ function place(layer: Layer, entry: TreeEntry): void {
     touch(node);
     if (entry.kind === 'file') noteContent(layer, entry);
   }
-  if (before !== undefined) layer.ids.delete(before.id);
+  if (before !== undefined) layer.byId.delete(before.id);
   layer.present.set(entry.path, entry);
-  layer.ids.add(entry.id);
+  layer.byId.set(entry.id, entry);
 }
 
 /** Adds what is not there yet, and puts the current version in place of an older one. */
 export function addToLayer(layer: Layer, entries: readonly TreeEntry[], except?: FileEntry): void {
   for (const entry of entries) {
-    if (!layer.ids.has(entry.id) && entry !== except) place(layer, entry);
+    if (layer.byId.get(entry.id) !== entry && entry !== except) place(layer, entry);
   }
 }
 
 function drop(layer: Layer, path: string, entry: TreeEntry): void {
   layer.present.delete(path);
-  layer.ids.delete(entry.id);
+  layer.byId.delete(entry.id);
   if (entry.kind === 'file') layer.byHash.get(entry.digest.hash)?.delete(entry);
 }
 
@@ -221,7 +221,7 @@ const noChildren: ReadonlyMap<string, TreeDirectory> = new Map();
  * joins the layer, so that both paths carry their times.
  */
 export function rootFor(layer: Layer, source: FileEntry): TreeDirectory {
-  if (layer.ids.has(source.id)) return encodeNode(layer, layer.root).tree;
+  if (layer.byId.get(source.id) === source) return encodeNode(layer, layer.root).tree;
   const twins = layer.byHash.get(source.digest.hash);
   if (layer.present.has(source.path) || (source.digest.sizeBytes > 0 && twins !== undefined && twins.size > 0)) {
     place(layer, source);
