@@ -62,10 +62,17 @@ const has = (entries: TreeEntries, name: string): boolean =>
 
 class BoundReached extends Error {}
 
+/** A laid-out file hides one of the toolchain's that the job has to see. */
+class Unfit extends Error {}
+
+/** What stands at a path below all laid-out trees: in the toolchain. */
+export type KindBelow = (path: string) => 'directory' | 'other' | undefined;
+
 type Walk = {
   readonly directories: Directories;
   readonly bound: DifferenceBound | undefined;
   readonly isMade: (path: string) => boolean;
+  readonly kindBelow: KindBelow;
   readonly out: TreeDifference;
   entries: number;
   countedEntries: number;
@@ -129,11 +136,17 @@ function findDeletions(walk: Walk, laid: LaidTree, wanted: TreeEntries, path: st
     walk.out.deletions.push(path + name);
   };
   for (const names of [laid.files, laid.symlinks]) {
-    for (const name of names.keys()) if (!has(wanted, name) && !walk.isMade(path + name)) remove(name);
+    for (const name of names.keys()) {
+      if (has(wanted, name)) continue;
+      if (walk.kindBelow(path + name) !== undefined) throw new Unfit();
+      if (!walk.isMade(path + name)) remove(name);
+    }
   }
   for (const [name, below] of laid.directories) {
     if (has(wanted, name)) continue;
-    if (walk.isMade(path + name)) findDeletions(walk, below, nothing, `${path}${name}/`);
+    const kind = walk.kindBelow(path + name);
+    if (kind === 'other') throw new Unfit();
+    if (kind === 'directory' || walk.isMade(path + name)) findDeletions(walk, below, nothing, `${path}${name}/`);
     else remove(name);
   }
 }
@@ -159,12 +172,14 @@ export type TreePair = {
   readonly root: Digest;
   /** Directories that the job's own layer has: what stands in their place below is hidden by them, not deleted. */
   readonly made: readonly string[];
+  /** Deleting a directory deletes it in every layer: what the toolchain has stays. */
+  readonly kindBelow: KindBelow;
 };
 
-/** The difference, or undefined if it is beyond the bound. @throws MissingDirectory, GrpcError INVALID_ARGUMENT. */
+/** The difference; undefined if it is beyond the bound, or cannot be had by adding and deleting. @throws MissingDirectory, GrpcError INVALID_ARGUMENT. */
 export function differenceWithin(
   directories: Directories,
-  { laid, root, made }: TreePair,
+  { laid, root, made, kindBelow }: TreePair,
   bound: DifferenceBound | undefined,
 ): TreeDifference | undefined {
   const out: TreeDifference = { files: [], symlinks: [], directories: [], deletions: [] };
@@ -173,6 +188,7 @@ export function differenceWithin(
     directories,
     bound,
     isMade: isAtOrAbove(made),
+    kindBelow,
     out,
     entries: 0,
     countedEntries: 0,
@@ -181,7 +197,7 @@ export function differenceWithin(
   try {
     compare(walk, laid, readDirectory(directories, root), { path: '', depth: 0 });
   } catch (error) {
-    if (error instanceof BoundReached) return undefined;
+    if (error instanceof BoundReached || error instanceof Unfit) return undefined;
     throw error;
   }
   return out;
@@ -193,7 +209,7 @@ export function differenceWithin(
  */
 export function extended(
   directories: Directories,
-  trees: Omit<TreePair, 'made'>,
+  trees: Pick<TreePair, 'laid' | 'root'>,
   isOwn: (path: string) => boolean,
 ): LaidTree {
   const extend = (laid: LaidTree, digest: Digest, path: string): LaidTree => {

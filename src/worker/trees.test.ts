@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { lstatSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -307,6 +316,27 @@ test('a tree of a hundred messages and endless paths is refused quickly', () =>
       digest = put(Buffer.from(Directory.encode(message).finish()));
     }
     await assert.rejects(trees.prepare({ root: digest, isOwn: nothingOwn, made: [] }), { code: 3 });
+  }));
+
+test('what the toolchain has stays, whatever an earlier tree had at its paths', () =>
+  withTrees(async ({ trees, put, directory }) => {
+    const toolchainDir = join(directory, 'toolchain');
+    mkdirSync(join(toolchainDir, 'usr/lib/locale/C.utf8'), { recursive: true });
+    writeFileSync(join(toolchainDir, 'usr/lib/cc1'), 'cc1');
+    const prepare = (spec: TreeSpec): Promise<PreparedTree> => {
+      return trees.prepare({ root: encodeTree(spec, put), isOwn: nothingOwn, made: [], toolchainDir });
+    };
+    const usr = (below: TreeSpec): TreeSpec => ({ usr: { below: { lib: { below } } } });
+    const many = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`h${at}`, { text: `header ${at}` }]));
+    (await prepare({ ...many, ...usr({ locale: { below: { archive: { text: 'a' } } } }) })).release();
+    const without = await prepare(many);
+    assert.deepEqual(without.deletions, ['usr/lib/locale/archive']);
+    without.release();
+    (await prepare({ ...many, ...usr({ cc1: { text: 'another' } }), extra: { text: 'e' } })).release();
+    const again = await prepare(many);
+    assert.deepEqual(overlay(again, () => false)['usr/lib/cc1'], undefined);
+    assert.ok(!again.deletions.includes('usr/lib/cc1'));
+    again.release();
   }));
 
 test('a time handed to the kernel is never a later second', () =>

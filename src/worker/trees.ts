@@ -4,6 +4,8 @@
 // whose difference from its root is small. If there is none, what is new goes as one more layer on the nearest stack, or
 // a new stack begins; either stands in the list before it is laid out, so that jobs which need the same wait for the same
 // layer. The job's own sources, which its command line names, never go into a layer: no other job reads them.
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Digest, DigestKey } from '../reapi/digest.ts';
 import { GrpcError, grpcCode, missingBlobsError } from '../reapi/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
@@ -17,6 +19,7 @@ import {
   missingBelow,
   MissingDirectory,
   type DifferenceBound,
+  type KindBelow,
   type LaidTree,
   type TreeDifference,
 } from './tree-difference.ts';
@@ -28,6 +31,8 @@ export type TreeRequest = {
   readonly isOwn: (path: string) => boolean;
   /** Directories that the job's own layer will have beside the tree's. */
   readonly made: readonly string[];
+  /** The toolchain that the job sees below the tree, if it does. */
+  readonly toolchainDir?: string | undefined;
 };
 
 /** What a job's root is made of. Paths are relative to the root. */
@@ -80,8 +85,10 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
   const emptyLower: Lower = { path: layers.emptyPath, directories: countDirectories([]) };
   const bare: Stack = { layers: [], tree: emptyTree, linked: new Set(), ready: Promise.resolve() };
 
-  const difference = (stack: Stack, { root, made }: TreeRequest, bound?: DifferenceBound): TreeDifference | undefined =>
-    differenceWithin(directories, { laid: stack.tree, root, made }, bound);
+  const difference = (stack: Stack, request: TreeRequest, bound?: DifferenceBound): TreeDifference | undefined => {
+    const { root, made, toolchainDir } = request;
+    return differenceWithin(directories, { laid: stack.tree, root, made, kindBelow: kindIn(toolchainDir) }, bound);
+  };
 
   /** A stack that is near enough, made if there is none. Nothing is awaited in here. */
   const choose = (request: TreeRequest): { readonly stack: Stack; readonly rest: TreeDifference } => {
@@ -91,7 +98,7 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
       const rest = difference(stack, request, bound);
       if (rest !== undefined) return { stack, rest };
     }
-    const { base, whole } = nearest([...shelf.stacks], bare, (stack) => difference(stack, request) ?? noDifference());
+    const { base, whole } = nearest([...shelf.stacks], bare, (stack) => difference(stack, request));
     const contents = { ...whole, files: whole.files.filter(({ path }) => !isOwn(path)) };
     const absent = store.missing(contents.files.map(({ file }) => file.digest));
     if (absent.length > 0) throw missingBlobsError(absent);
@@ -138,6 +145,15 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
   return { prepare };
 }
 
+function kindIn(toolchainDir: string | undefined): KindBelow {
+  if (toolchainDir === undefined) return () => undefined;
+  return (path) => {
+    const found = lstatSync(join(toolchainDir, path), { throwIfNoEntry: false });
+    if (found === undefined) return undefined;
+    return found.isDirectory() ? 'directory' : 'other';
+  };
+}
+
 function noDifference(): TreeDifference {
   return { files: [], symlinks: [], directories: [], deletions: [] };
 }
@@ -153,13 +169,14 @@ function addition(store: BlobStore, path: string, file: TreeFile): Addition {
 function nearest(
   stacks: readonly Stack[],
   bare: Stack,
-  differenceFrom: (stack: Stack) => TreeDifference,
+  differenceFrom: (stack: Stack) => TreeDifference | undefined,
 ): { readonly base: Stack; readonly whole: TreeDifference } {
-  let best = { base: bare, whole: differenceFrom(bare) };
+  let best = { base: bare, whole: differenceFrom(bare) ?? noDifference() };
   let mostFiles = best.whole.files.length / 2;
   for (const base of stacks) {
     if (base.layers.length >= maxLayers) continue;
     const whole = differenceFrom(base);
+    if (whole === undefined) continue;
     if (whole.deletions.length > maxDeletions || whole.files.length > mostFiles) continue;
     best = { base, whole };
     mostFiles = whole.files.length;
