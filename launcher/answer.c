@@ -63,14 +63,14 @@ static size_t take_some(size_t most, const unsigned char **bytes)
 static bool take_output(struct answer *answer, uint32_t size)
 {
 	const unsigned char *frame = size > output_head && size < output_head + PATH_MAX ? take(size) : NULL;
-	if (!frame || frame[0] > 1 || frame[output_head] != '/')
+	if (!frame || frame[0] > 2 || frame[output_head] != '/')
 		return false;
 	struct output *outputs = realloc(answer->outputs, (answer->count + 1) * sizeof *outputs);
 	if (!outputs)
 		return false;
 	answer->outputs = outputs;
 	struct output *output = &outputs[answer->count++];
-	*output = (struct output){.in_place = frame[0] == 1, .mode = get32(frame + 1) & 0777};
+	*output = (struct output){.in_place = frame[0] == 1, .removed = frame[0] == 2, .mode = get32(frame + 1) & 0777};
 	output->missing = get64(frame + 5);
 	output->path = strndup((const char *)frame + output_head, size - output_head);
 	if (!output->path || strlen(output->path) != size - output_head)

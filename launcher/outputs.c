@@ -37,7 +37,7 @@ static int open_nameless(const struct output *output)
 
 void begin_output(struct output *output)
 {
-	output->nameless = output->in_place ? -1 : open_nameless(output);
+	output->nameless = output->in_place || output->removed ? -1 : open_nameless(output);
 }
 
 bool add_to_output(struct output *output, const void *bytes, size_t size)
@@ -108,6 +108,12 @@ static bool write_in_place(const struct output *output)
 	return fd >= 0 && write_and_close(fd, &output->bytes);
 }
 
+/* What a compiler takes away when it fails: the old file of the same name. */
+static bool take_away(const struct output *output)
+{
+	return may_replace(output->path) && (unlink(output->path) == 0 || errno == ENOENT);
+}
+
 /* Writes all outputs. False if one could not be written: the compiler then runs here and writes them itself, or says why
  * it cannot. What asks a build to end waits for the microseconds that this takes. */
 bool install_outputs(struct answer *answer)
@@ -121,7 +127,9 @@ bool install_outputs(struct answer *answer)
 	bool done = true;
 	for (size_t i = 0; done && i < answer->count; i++) {
 		const struct output *output = &answer->outputs[i];
-		if (output->in_place)
+		if (output->removed)
+			done = take_away(output);
+		else if (output->in_place)
 			done = write_in_place(output);
 		else
 			done = output->nameless >= 0 ? name_file(output) : write_beside(output);

@@ -28,7 +28,7 @@ struct buffer {
 
 struct output {
 	char *path;
-	bool in_place;
+	bool in_place, removed;
 	mode_t mode;         /* before the umask */
 	uint64_t missing;    /* bytes still to come */
 	int nameless;        /* a file without a name that takes the bytes, or -1 */

@@ -155,10 +155,15 @@ function finish(draft: Draft): DecodedRequest {
   return { kind: 'request', request: { ...draft, compiler, cwd, umask, terminal, root, cwdIdentity, pid } };
 }
 
-/** `replace` makes a new inode, as an assembler does; `in-place` truncates, as cc1 does with what it opens by fopen. */
+const howCodes = { replace: 0, 'in-place': 1, remove: 2 } as const;
+
+/**
+ * `replace` makes a new inode, as an assembler does; `in-place` truncates, as cc1 does with what it opens by fopen;
+ * `remove` takes an old file away, as a compiler that fails does with some, and has no content.
+ */
 export type OutputFile = {
   readonly path: string;
-  readonly how: 'replace' | 'in-place';
+  readonly how: keyof typeof howCodes;
   readonly content: Buffer;
 };
 
@@ -180,7 +185,7 @@ function frameHead(tag: string, size: number): Buffer {
 function outputFrames(output: OutputFile): Buffer[] {
   const path = Buffer.from(output.path);
   const begin = Buffer.allocUnsafe(13);
-  begin.writeUInt8(output.how === 'replace' ? 0 : 1, 0);
+  begin.writeUInt8(howCodes[output.how], 0);
   begin.writeUInt32LE(0o666, 1);
   begin.writeBigUInt64LE(BigInt(output.content.length), 5);
   const frames = [frameHead('O', begin.length + path.length), begin, path];

@@ -9,10 +9,24 @@ import type { JobAnswer, RunHere } from './job.ts';
 import type { OutputFile } from './launcher-wire.ts';
 import type { PlannedOutput, UnderstoodJob } from './understand.ts';
 
-const elfMagic = Buffer.from('\u007fELF', 'latin1');
-const bitcodeMagic = Buffer.from('BC', 'latin1');
+// ELF, LLVM bitcode and its wrapper, WebAssembly, Mach-O, and COFF by its machines: clang compiles for them all.
+const objectMagics = [
+  '7f454c46',
+  '4243',
+  'dec0170b',
+  '0061736d',
+  'cffaedfe',
+  'cefaedfe',
+  '6486',
+  '4c01',
+  '64aa',
+  'c001',
+  'c401',
+].map((magic) => Buffer.from(magic, 'hex'));
 
 const badAnswer = (detail: string): RunHere => ({ kind: 'here', reason: 'bad-answer', detail });
+
+const unproved = (detail: string): RunHere => ({ kind: 'here', reason: 'remote-compile-failed', detail });
 
 async function contentOf(done: DoneOutcome, digest: Digest): Promise<Buffer> {
   return done.blobs.get(digestKey(digest)) ?? done.client.read(digest);
@@ -26,7 +40,15 @@ async function stream(done: DoneOutcome, raw: Uint8Array, digest: Digest | undef
 /** An object that is no object would be found by the linker only: it is the host's fault, and seen here. */
 function isPlausible(output: PlannedOutput, content: Buffer): boolean {
   if (output.kind !== 'object') return true;
-  return content.subarray(0, 4).equals(elfMagic) || content.subarray(0, 2).equals(bitcodeMagic);
+  return objectMagics.some((magic) => content.subarray(0, magic.length).equals(magic));
+}
+
+const nothing = Buffer.alloc(0);
+
+/** The old file of an output that a failing compile did not write: gone, or as it was. Tried with gcc 12 and clang 14. */
+function isTakenAway({ toolchain, outputs }: UnderstoodJob, output: PlannedOutput): boolean {
+  if (toolchain.family === 'clang') return output === outputs[0];
+  return output.kind === 'assembly' || output.kind === 'coverage-notes';
 }
 
 async function collect(job: UnderstoodJob, done: DoneOutcome, succeeded: boolean): Promise<OutputFile[] | RunHere> {
@@ -35,11 +57,12 @@ async function collect(job: UnderstoodJob, done: DoneOutcome, succeeded: boolean
   for (const output of job.outputs) {
     const digest = files.get(rootRelative(output.target));
     if (digest === undefined) {
-      if (succeeded && output === job.outputs[0]) return badAnswer(`no ${output.path} in a successful result`);
+      if (!succeeded && isTakenAway(job, output))
+        outputs.push({ path: output.target, how: 'remove', content: nothing });
+      // A compiler may end well and write nothing (an input that it leaves to the linker): not the host's fault.
+      if (succeeded && output === job.outputs[0]) return unproved(`it succeeded without ${output.path}`);
       continue;
     }
-    // A compile that failed leaves its dependency file, and the old object as it is.
-    if (!succeeded && output.kind !== 'dependencies') continue;
     if (!isDigest(digest)) return badAnswer(`${output.path} has no digest`);
     const content = await contentOf(done, digest);
     if (!isPlausible(output, content)) return badAnswer(`${output.path} is no object file`);
@@ -57,7 +80,7 @@ export async function completedFrom(job: UnderstoodJob, host: Host, done: DoneOu
     const stdout = await stream(done, result.stdoutRaw, result.stdoutDigest);
     const stderr = await stream(done, result.stderrRaw, result.stderrDigest);
     if (exitCode !== 0 && classifyFailure(stderr, exitCode) !== 'user') {
-      return { kind: 'here', reason: 'remote-compile-failed', detail: `${host.spec.name}, status ${exitCode}` };
+      return unproved(`${host.spec.name}, status ${exitCode}`);
     }
     const outputs = await collect(job, done, exitCode === 0);
     if ('reason' in outputs) return outputs;
