@@ -19,7 +19,7 @@ export type PlannedAction = {
 
 // Longest compile that a worker is asked to bear; part of the action, so one value for all.
 const timeoutSeconds = 600;
-const stderrIsTerminal = 4;
+export const stderrIsTerminal = 4;
 
 function platformOf(job: UnderstoodJob): Platform {
   const properties = [

@@ -65,7 +65,19 @@ export function findClosure(
     sourceDateEpoch: job.sourceDateEpoch,
     preprocessed: unit.preprocessed,
   });
-  return found.kind === 'here' ? found : { ...found, epoch };
+  if (found.kind === 'here') return found;
+  return (toolchain.family === 'clang' ? hardLinked(found) : undefined) ?? { ...found, epoch };
+}
+
+/** clang takes two names of one inode for one file; on a worker each path has an inode of its own. */
+function hardLinked({ files }: Closure): RunHere | undefined {
+  const seen = new Set<string>();
+  for (const { hardLink, path } of files) {
+    if (hardLink === undefined) continue;
+    if (seen.has(hardLink)) return { kind: 'here', reason: 'hard-links', detail: path };
+    seen.add(hardLink);
+  }
+  return undefined;
 }
 
 const sameEntries = (a: readonly TreeEntry[], b: readonly TreeEntry[]): boolean =>

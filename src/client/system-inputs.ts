@@ -1,6 +1,7 @@
 // Inputs that no source names: the links that lead to the compiler, the logical working directory, and what the job's
 // locale is made of. Without the last, a user of any language but C's would see other quotation marks, or English.
 import { existsSync } from 'node:fs';
+import { stderrIsTerminal } from './action.ts';
 import type { UnderstoodJob } from './understand.ts';
 
 const plainLocales: ReadonlySet<string> = new Set(['', 'C', 'POSIX', 'C.UTF-8', 'C.utf8']);
@@ -50,11 +51,25 @@ function localeInputs(env: ReadonlyMap<string, string>, version: string): readon
   return files;
 }
 
+// Where ncurses looks, in its order; clang asks it whether the terminal can show colours.
+const terminfoDirectories = ['/etc/terminfo', '/lib/terminfo', '/usr/share/terminfo'];
+
+function terminalInputs(env: ReadonlyMap<string, string>): string[] {
+  const name = env.get('TERM') ?? '';
+  if (!/^[\w.+-]+$/.test(name)) return [];
+  return terminfoDirectories
+    .map((directory) => `${directory}/${name.charAt(0)}/${name}`)
+    .filter((path) => existsSync(path));
+}
+
 /** Absolute paths that the job's root needs besides its sources and headers. */
 export function systemInputs({ request, toolchain, env }: UnderstoodJob): string[] {
   const variables = new Map(env.map(({ name, value }) => [name, value]));
   const paths = [request.compiler];
   const logical = variables.get('PWD');
   if (logical !== undefined && logical !== request.cwd && logical.startsWith('/')) paths.push(logical);
+  if (toolchain.family === 'clang' && (request.terminal.bits & stderrIsTerminal) !== 0) {
+    paths.push(...terminalInputs(variables));
+  }
   return [...paths, ...localeInputs(variables, toolchain.version)];
 }

@@ -54,7 +54,7 @@ export function newToolchainView(cacheDir: string): ToolchainView {
   };
 
   const includes: ToolchainView['includes'] = (toolchain, probe, env) => {
-    const key = [toolchain.digest.hash, toolchain.driver, probe.language, ...probe.options].join('\0');
+    const key = [toolchain.digest.hash, toolchain.driver, probe.language, probe.cwd, ...probe.options].join('\0');
     let found = probes.get(key);
     if (found === undefined) {
       found = builtinIncludes(toolchain, probe, { env, cacheDir });

@@ -1,11 +1,13 @@
 // Step 1 of a job: can this invocation run elsewhere at all? Looks at everything but the files that it includes.
-import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
+import { ProbeError } from '../compiler/builtin-includes.ts';
 import { understand } from '../compiler/command-line.ts';
 import { environmentFor } from '../compiler/environment.ts';
 import type { BuiltinIncludes, Toolchain } from '../compiler/toolchain.ts';
 import type { Output, TranslationUnit } from '../compiler/translation-unit.ts';
 import type { FileIdentity, LauncherRequest } from './launcher-wire.ts';
+import { stderrIsTerminal } from './action.ts';
 import type { RunHere } from './job.ts';
 import type { ClientWorld } from './world.ts';
 
@@ -72,6 +74,19 @@ function limited(request: LauncherRequest): RunHere | undefined {
   return undefined;
 }
 
+// Where ncurses looks before the system's own directories; clang asks it whether a terminal can show colours.
+function ownTerminals(
+  toolchain: Toolchain,
+  request: LauncherRequest,
+  env: ReadonlyMap<string, string>,
+): RunHere | undefined {
+  if (toolchain.family !== 'clang' || (request.terminal.bits & stderrIsTerminal) === 0) return undefined;
+  const named = ['TERMINFO', 'TERMINFO_DIRS'].find((name) => env.has(name));
+  if (named !== undefined) return here('environment', named);
+  const own = `${env.get('HOME') ?? ''}/.terminfo`;
+  return existsSync(own) ? here('environment', own) : undefined;
+}
+
 function planOutput(cwd: string, output: Output): PlannedOutput | RunHere {
   const spelled = resolve(cwd, output.path);
   let directory: string;
@@ -116,6 +131,34 @@ function responseFileReader(cwd: string): (path: string) => string | undefined {
   };
 }
 
+// clang takes __DATE__ from SOURCE_DATE_EPOCH since its version 16, gcc since 7.
+function knowsSourceDate({ family, version }: Toolchain): boolean {
+  return Number.parseInt(version, 10) >= (family === 'gcc' ? 7 : 16);
+}
+
+type Asked = {
+  readonly request: LauncherRequest;
+  readonly toolchain: Toolchain;
+  readonly unit: TranslationUnit;
+  readonly env: Map<string, string>;
+};
+
+/** The compiler's own directories; options that it refuses, it refuses here, in its own words. */
+async function askBuiltins(
+  world: ClientWorld,
+  { request, toolchain, unit, env }: Asked,
+): Promise<BuiltinIncludes | RunHere> {
+  try {
+    const { language, probeOptions: options } = unit;
+    // A sysroot that is relative is so to the working directory, and so are the directories that the compiler names.
+    const cwd = unit.sysroot === undefined || unit.sysroot.startsWith('/') ? '/' : request.cwd;
+    return await world.toolchains.includes(toolchain, { language, options, cwd }, env);
+  } catch (error) {
+    if (!(error instanceof ProbeError)) throw error;
+    return here('probe-failed', unit.probeOptions.join(' '));
+  }
+}
+
 export async function understandJob(
   world: ClientWorld,
   request: LauncherRequest,
@@ -132,18 +175,15 @@ export async function understandJob(
   });
   if (verdict.kind === 'here') return verdict;
   const { unit } = verdict;
-  const apart = otherRoot(request) ?? limited(request);
+  const apart = otherRoot(request) ?? limited(request) ?? ownTerminals(toolchain, request, env);
   if (apart !== undefined) return apart;
   const variables = environmentFor(env);
   if (variables.kind === 'here') return variables;
-  const builtins = await world.toolchains.includes(
-    toolchain,
-    { language: unit.language, options: unit.probeOptions },
-    env,
-  );
+  const builtins = await askBuiltins(world, { request, toolchain, unit, env });
+  if ('reason' in builtins) return builtins;
   const outputs = planOutputs(request.cwd, unit);
   if ('reason' in outputs) return outputs;
-  const sourceDateEpoch = env.has('SOURCE_DATE_EPOCH');
+  const sourceDateEpoch = env.has('SOURCE_DATE_EPOCH') && knowsSourceDate(toolchain);
   return {
     kind: 'understood',
     job: { request, toolchain, unit, builtins, env: variables.variables, sourceDateEpoch, outputs },

@@ -2,7 +2,7 @@
 // for as long as the toolchain is the same.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { runTool } from './run-tool.ts';
 import { searchListIn } from './toolchain-members.ts';
 import type { BuiltinIncludes, Probe, Toolchain } from './toolchain.ts';
@@ -15,14 +15,14 @@ export class ProbeError extends Error {
 
 type Kept = { readonly found: readonly string[]; readonly missing: readonly string[] };
 
-function readKept(path: string | undefined): Kept | undefined {
+function readKept(path: string | undefined, cwd: string): Kept | undefined {
   if (path === undefined) return undefined;
   try {
     const kept = JSON.parse(readFileSync(path, 'utf8')) as Kept;
     // What was there must be there, what was not must not: else the list may be another.
     const current =
-      kept.found.every((directory) => existsSync(directory)) &&
-      !kept.missing.some((directory) => existsSync(directory));
+      kept.found.every((directory) => existsSync(resolve(cwd, directory))) &&
+      !kept.missing.some((directory) => existsSync(resolve(cwd, directory)));
     return current ? kept : undefined;
   } catch {
     return undefined;
@@ -48,14 +48,14 @@ export async function builtinIncludes(
   options: ProbeOptions,
 ): Promise<BuiltinIncludes> {
   const pathEnv = options.env.get('PATH') ?? '';
-  const key = [toolchain.digest.hash, toolchain.driver, probe.language, ...probe.options].join('\0');
+  const key = [toolchain.digest.hash, toolchain.driver, probe.language, probe.cwd, ...probe.options].join('\0');
   const name = `includes-${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`;
   const path = options.cacheDir === undefined ? undefined : join(options.cacheDir, name);
-  const kept = readKept(path);
+  const kept = readKept(path, probe.cwd);
   if (kept !== undefined) return { directories: kept.found, missing: kept.missing };
   const language = probe.language === 'assembler' ? 'assembler-with-cpp' : probe.language;
   const args = [...probe.options, '-v', '-E', '-x', language, '/dev/null', '-o', '/dev/null'];
-  const { stderr, succeeded } = await runTool(toolchain.driver, args, { pathEnv });
+  const { stderr, succeeded } = await runTool(toolchain.driver, args, { pathEnv, cwd: probe.cwd });
   if (!succeeded) throw new ProbeError(`${toolchain.driver} does not tell its include directories`);
   const { found, missing } = searchListIn(stderr);
   writeKept(path, { found, missing });

@@ -10,6 +10,7 @@ import type { OptionRow, Role } from './option-table.ts';
 import { matchOption } from './options.ts';
 import { mainOutput, outputsOf, type OutputRequest } from './outputs.ts';
 import { isPlainForAssembler, isPlainForClang, isPlainForLlvm, preprocessorWords } from './pass-through.ts';
+import type { PreprocessorWord } from './pass-through.ts';
 import { expandResponseFiles } from './response-file.ts';
 import type { CommandLine, ForcedInclude, MacroOption, TranslationUnit, Verdict } from './translation-unit.ts';
 
@@ -26,6 +27,9 @@ type Draft = {
   readonly macros: MacroOption[];
   /** Macros of -Wp, which both compilers put after those of -D. */
   readonly lateMacros: MacroOption[];
+  /** A list for each option. */
+  readonly forPreprocessor: string[][];
+  readonly forAssembler: string[];
   readonly forced: ForcedInclude[];
   readonly search: { quote: string[]; angle: string[]; system: string[]; after: string[] };
   includePrefix: string | undefined;
@@ -46,6 +50,8 @@ function newDraft(line: CommandLine): Draft {
     sources: [],
     macros: [],
     lateMacros: [],
+    forPreprocessor: [],
+    forAssembler: [],
     forced: [],
     search: { quote: [], angle: [], system: [], after: [] },
     includePrefix: undefined,
@@ -66,6 +72,7 @@ export function understand(line: CommandLine): Verdict {
   const environment = environmentObstacle(line.env);
   if (environment !== undefined) note(draft, 'environment', environment);
   readWords(draft, expansion.words);
+  readPassedOn(draft);
   return conclude(draft, expansion.files);
 }
 
@@ -189,9 +196,17 @@ function apply(draft: Draft, role: Role, value: string): ReasonId | undefined {
       wanted.kinds.add(role);
       return undefined;
     case 'for-preprocessor':
-      return passToPreprocessor(draft, value);
+      draft.forPreprocessor.push(value.split(','));
+      return undefined;
+    case 'for-preprocessor-word':
+      draft.forPreprocessor.push([value]);
+      return undefined;
     case 'for-assembler':
-      return isPlainForAssembler(value.split(',')) ? undefined : 'pass-through';
+      draft.forAssembler.push(...value.split(','));
+      return undefined;
+    case 'for-assembler-word':
+      draft.forAssembler.push(value);
+      return undefined;
     case 'for-clang':
       return isPlainForClang(value) ? undefined : 'pass-through';
     case 'for-llvm':
@@ -230,14 +245,25 @@ function addPrefixed(draft: Draft, role: 'with-prefix' | 'with-prefix-before', v
   return undefined;
 }
 
-function passToPreprocessor(draft: Draft, value: string): ReasonId | undefined {
-  const words = preprocessorWords(value.split(','));
-  if (words === undefined) return 'pass-through';
-  for (const word of words) {
-    if (word.kind === 'dependencies') draft.wanted.passedDependencies.push(word.file);
-    else if (word.kind !== 'target') draft.lateMacros.push(word);
+/**
+ * What goes to the preprocessor and the assembler. gcc strings the words of all such options together; clang takes
+ * `-Wp,-MD,FILE` for `-MD -MF FILE` where nothing else is in the option.
+ */
+function readPassedOn(draft: Draft): void {
+  const { forPreprocessor, forAssembler, line } = draft;
+  if (!isPlainForAssembler(forAssembler)) note(draft, 'pass-through', forAssembler.join(','));
+  const lists = line.family === 'gcc' ? [forPreprocessor.flat()] : forPreprocessor;
+  for (const list of lists) {
+    const words = preprocessorWords(list);
+    const isClear = line.family === 'gcc' || list.length === 2 || words?.every(({ kind }) => kind !== 'dependencies');
+    if (words === undefined || isClear !== true) note(draft, 'pass-through', list.join(','));
+    else for (const word of words) takePreprocessorWord(draft, word);
   }
-  return undefined;
+}
+
+function takePreprocessorWord(draft: Draft, word: PreprocessorWord): void {
+  if (word.kind === 'dependencies') draft.wanted.passedDependencies.push(word.file);
+  else if (word.kind !== 'target') draft.lateMacros.push(word);
 }
 
 const configureSource =
@@ -261,6 +287,7 @@ function whyNoCompile(draft: Draft): Verdict | undefined {
   if (isProbe(draft)) return stay('probe-conftest', first.path);
   if (mode === 'preprocess') return stay('preprocess-only', first.path);
   if (mode === 'syntax') return stay('syntax-only', first.path);
+  if (mode === 'link' && first.language.kind === 'header') return stay('precompiled-header', first.path);
   if (mode === 'link') return stay('link', draft.wanted.named ?? 'a.out');
   if (first.path === '-') return stay('stdin-input', '-');
   return undefined;

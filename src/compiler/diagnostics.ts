@@ -39,6 +39,7 @@ const infrastructure: readonly RegExp[] = [
   /Operation not permitted/,
   /Read-only file system/,
   /: No such file or directory/,
+  /error: (?:'.*' file not found|cannot open file)/,
 ];
 
 /** What a compile that ended with `exitStatus` ≠ 0 proves by its stderr. */

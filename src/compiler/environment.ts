@@ -82,6 +82,8 @@ const rows = {
   SUNPRO_DEPENDENCIES: 'here',
   TEMP: 'pass',
   TERM: 'pass',
+  TERMINFO: 'drop',
+  TERMINFO_DIRS: 'drop',
   TERM_URLS: 'pass',
   TMP: 'pass',
   TMPDIR: 'pass',

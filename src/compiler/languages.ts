@@ -90,6 +90,7 @@ export function languageOfFile(path: string, driver: DriverKind): SourceLanguage
   const dot = name.lastIndexOf('.');
   const ending = dot < 0 ? '' : name.slice(dot + 1);
   if (driver.family === 'clang' && clangOnly.has(ending)) return source('c++');
+  if (driver.family === 'clang' && ending === 'sx') return { kind: 'linker' };
   const found = endings.get(ending) ?? { kind: 'linker' };
   if (!driver.cplusplusDriver || found.kind !== 'unit') return found;
   if (found.language === 'c') return { ...found, language: 'c++' };

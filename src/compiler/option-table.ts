@@ -34,8 +34,11 @@ export type Role =
   | 'dependencies'
   | 'dependency-file'
   | 'dependency-target'
+  /** Words for one of the parts, with commas between them; or, `-word`, one of them. */
   | 'for-preprocessor'
+  | 'for-preprocessor-word'
   | 'for-assembler'
+  | 'for-assembler-word'
   | 'for-clang'
   | 'for-llvm'
   | 'preprocessed'
@@ -112,6 +115,8 @@ export const optionTable: readonly OptionRow[] = [
   ['--user-dependencies', 'flag', 'preprocess'],
   ['--verbose', 'flag', here('verbose')],
   ['--version', 'flag', 'question'],
+  ['--write-dependencies', 'flag', 'dependencies'],
+  ['--write-user-dependencies', 'flag', 'dependencies'],
   ['-B', 'either', here('own-parts')],
   ['-C', 'flag', 'preprocess'],
   ['-CC', 'flag', 'preprocess'],
@@ -154,10 +159,10 @@ export const optionTable: readonly OptionRow[] = [
   ['-Wl,', 'joined', 'link'],
   ['-Wp,', 'joined', 'for-preprocessor'],
   ['-Xarch', 'prefix', here('several-architectures')],
-  ['-Xassembler', 'separate', 'for-assembler'],
+  ['-Xassembler', 'separate', 'for-assembler-word'],
   ['-Xclang', 'separate', 'for-clang'],
   ['-Xlinker', 'separate', 'link'],
-  ['-Xpreprocessor', 'separate', 'for-preprocessor'],
+  ['-Xpreprocessor', 'separate', 'for-preprocessor-word'],
   ['-ansi', 'flag', 'code', 'probe'],
   ['-arch', 'separate', here('several-architectures')],
   ['-aux-info', 'separate', here('dump-files')],
@@ -291,7 +296,7 @@ export const optionTable: readonly OptionRow[] = [
   ['-fprofile-filter-files=', 'joined', 'code'],
   ['-fprofile-generate', 'prefix', 'code'],
   ['-fprofile-info-section=', 'joined', 'code-word', 'probe'],
-  ['-fprofile-instr-generate', 'prefix', 'code'],
+  ['-fprofile-instr-generate', 'prefix', 'code', 'probe'],
   ['-fprofile-instr-use', 'prefix', here('profile-use')],
   ['-fprofile-list=', 'joined', here('virtual-files')],
   ['-fprofile-note=', 'joined', here('dump-files')],
@@ -355,6 +360,10 @@ export const optionTable: readonly OptionRow[] = [
   ['-fvtable-verify=', 'joined', 'code-word', 'probe'],
   ['-fwide-exec-charset=', 'joined', here('charset')],
   ['-fxray-', 'prefix', here('virtual-files')],
+  ['-fxray-function-groups=', 'joined', 'code-word', 'probe'],
+  ['-fxray-ignore-loops', 'flag', 'code', 'probe'],
+  ['-fxray-instruction-threshold=', 'joined', 'code-word', 'probe'],
+  ['-fxray-instrument', 'flag', 'code', 'probe'],
   ['-fzero-call-used-regs=', 'joined', 'code-word', 'probe'],
   ['-g', 'prefix', 'code-word', 'probe'],
   ['-gcc-toolchain', 'prefix', here('own-parts')],

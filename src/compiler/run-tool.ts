@@ -7,16 +7,16 @@ export type ToolAnswer = { readonly stdout: string; readonly stderr: string; rea
 const patienceMs = 20_000;
 const maxOutputBytes = 32 * 1024 * 1024;
 
-export type ToolEnvironment = { readonly pathEnv: string; readonly libraryPath?: string };
+export type ToolEnvironment = { readonly pathEnv: string; readonly libraryPath?: string; readonly cwd?: string };
 
 /** Runs `program` with stdin at /dev/null in the C locale. Never throws: what cannot run has not succeeded. */
 export function runTool(
   program: string,
   args: readonly string[],
-  { pathEnv, libraryPath }: ToolEnvironment,
+  { pathEnv, libraryPath, cwd = '/' }: ToolEnvironment,
 ): Promise<ToolAnswer> {
   const env = { PATH: pathEnv, LC_ALL: 'C', ...(libraryPath === undefined ? {} : { LD_LIBRARY_PATH: libraryPath }) };
-  const options = { env, cwd: '/', timeout: patienceMs, maxBuffer: maxOutputBytes, encoding: 'utf8' } as const;
+  const options = { env, cwd, timeout: patienceMs, maxBuffer: maxOutputBytes, encoding: 'utf8' } as const;
   return new Promise((resolve) => {
     const child = execFile(program, args, options, (error, stdout, stderr) => {
       resolve({ stdout, stderr, succeeded: error === null });

@@ -58,4 +58,9 @@ export type BuiltinIncludes = {
   readonly missing: readonly string[];
 };
 
-export type Probe = { readonly language: Language; readonly options: readonly string[] };
+export type Probe = {
+  readonly language: Language;
+  readonly options: readonly string[];
+  /** Where it is asked: relative directories start there. */
+  readonly cwd: string;
+};

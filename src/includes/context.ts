@@ -105,12 +105,15 @@ export function rebuild(context: Context, look: Look): void {
   const cwd = follow(tree, tree.root, request.cwd, route);
   context.cwd = cwd?.kind === 'directory' ? cwd.directory : tree.root;
   const searched = new Set<Directory>();
+  const inTheWay: Node[] = [];
   for (const path of [...request.quoteDirs, ...request.searchDirs]) {
     const arrival = follow(tree, context.cwd, path, route);
     if (arrival?.kind === 'directory') searched.add(arrival.directory);
+    // gcc says so where a file stands in the place of a directory.
+    else inTheWay.push(...nodesFor(context, arrival));
   }
   context.searched = [...searched];
-  context.base = leadFrom(context, route.trail, []);
+  context.base = leadFrom(context, route.trail, inTheWay);
 }
 
 function leadFrom(context: Context, trail: Trail, nodes: readonly Node[], precompiled?: string): Lead {

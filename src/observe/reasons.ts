@@ -108,6 +108,10 @@ const rows = {
     whose: 'user',
     sentence: 'an environment variable changes where the compiler looks for its parts or what it writes; unset it',
   },
+  'probe-failed': {
+    whose: 'compiler',
+    sentence: 'the compiler did not say where it looks for headers under these options; here, it says itself why',
+  },
   plugin: { whose: 'user', sentence: 'a compiler plugin is loaded; plugins are not sent to workers' },
   'native-arch': {
     whose: 'user',
@@ -194,6 +198,10 @@ const rows = {
     sentence: 'a file that the compile may read cannot be read by the client daemon',
   },
   'special-input': { whose: 'user', sentence: 'an input is no regular file (a device, a pipe)' },
+  'hard-links': {
+    whose: 'user',
+    sentence: 'two of its files are hard links to one, which clang takes for the same file; make one of them a copy',
+  },
   'too-many-files': { whose: 'compiler', sentence: 'the compile may read more files than a job can have' },
 } as const satisfies Record<string, Row>;
 
