@@ -97,6 +97,13 @@ const paths: readonly Case[] = [
 
 const times: readonly Case[] = [
   {
+    name: 'LLVM_OVERRIDE_PRODUCER',
+    files: c,
+    run: '$CC -emit-llvm -c x.c',
+    on: 'clang',
+    env: { LLVM_OVERRIDE_PRODUCER: 'someone else' },
+  },
+  {
     name: 'TZ',
     files: { 'x.c': 'const char *s = __DATE__ __TIME__;\n' },
     run: '$CC -c x.c',
