@@ -62,7 +62,7 @@ export async function runAction(world: ActionWorld, request: ActionRequest): Pro
     root: action.inputRoot,
     isOwn: namedByCommand(action),
     made: madeDirectories(action),
-    toolchainDir,
+    toolchainDir: toolchain?.path,
   });
   try {
     times.prepared = world.now();
