@@ -34,7 +34,8 @@ export function misreading(option: HelpOption, reviewed: ReadonlySet<string>): s
   if (match.row[2] === 'code-flag' && name.endsWith('=')) return undefined;
   // Warnings print, and parameters are numbers.
   if (/^(?:-W|-R|--param=|-fanalyzer)/.test(name)) return undefined;
-  if (suspicious.test(text) && !reviewed.has(name)) return `${name} travels as ${JSON.stringify(match.row[2])}: ${text}`;
+  if (suspicious.test(text) && !reviewed.has(name))
+    return `${name} travels as ${JSON.stringify(match.row[2])}: ${text}`;
   return undefined;
 }
 
