@@ -18,7 +18,7 @@ const sides: readonly Side[] = [nothing, local, ccache, icecream, distccLzo, dis
 const usage = `npm run bench -- [--rounds N] [--only SIDE,…] [--every N] [--jobs N] [--name NAME]
 
   --rounds N   each side so many times, in turn; the medians are printed (default 3)
-  --only …     only these sides, and "plain" (the compiles alone, around each build) and "extras" (one file, nothing to do, launcher):
+  --only …     only these sides, and "plain" (the compiles alone, beside a third build) and "extras" (one file, nothing to do, launcher):
                ${[...sides.map(({ name }) => name), 'plain', 'extras'].join(', ')}
   --every N    only every Nth file of the corpus, for a quick look
   --jobs N     make -jN (default 4)

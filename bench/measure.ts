@@ -5,7 +5,7 @@ import { changeEverySource, layOut, type Tree, type TreeOptions } from './corpus
 import { makeCpuGroup } from './cpu.ts';
 import type { Network } from './hosts.ts';
 import { compressedObjectBytes } from './objects.ts';
-import { plainCpuMs } from './plain.ts';
+import { preparePlain } from './plain.ts';
 import { logEnd, run } from './processes.ts';
 import type { Ground, Running, Side, Which } from './side.ts';
 
@@ -18,10 +18,12 @@ export type Figures = {
   readonly wallMs: number;
 };
 
+export type Beside = { readonly workerCpuMsPerFile: number; readonly compilerCpuMsPerFile: number };
+
 export type Round = Readonly<Record<Which, Figures>> & {
   readonly facts: Readonly<Record<string, string>>;
-  /** CPU of the same compiles, plainly run; NaN unless the plan asks for it. */
-  readonly compilerCpuMsPerFile: number;
+  /** A third build, and the same compiles run plainly beside it; NaN unless the plan asks for it. */
+  readonly beside: Beside;
   /** Of an average object, zstd level 3. */
   readonly objectBytes: number;
 };
@@ -32,7 +34,7 @@ export type Plan = {
   readonly cache: string;
   readonly tree: TreeOptions;
   readonly jobs: number;
-  /** Measure what the compiler costs by itself, around each second build. */
+  /** Measure what the compiler costs by itself. */
   readonly plain: boolean;
 };
 
@@ -54,13 +56,11 @@ export async function measureRound(side: Side, plan: Plan): Promise<Round> {
     };
     const first = await build('first');
     changeEverySource(tree, `round ${Date.now()}`);
-    const plain = plainHalves({ side, tree, plan, ground });
-    const before = plain(0);
     const second = await build('second');
     const facts = running.facts?.() ?? {};
-    const compilerCpuMsPerFile = (before + plain(1)) / tree.lines.length;
+    const beside = await measureBeside({ side, tree, plan, ground, build });
     const objectBytes = side.name === 'make only' ? Number.NaN : await compressedObjectBytes(tree);
-    return { first, second, facts, compilerCpuMsPerFile, objectBytes };
+    return { first, second, facts, beside, objectBytes };
   } finally {
     for (const daemon of (running?.daemons ?? []).toReversed()) await daemon.stop();
     for (const group of Object.values(groups)) group.remove();
@@ -68,17 +68,19 @@ export async function measureRound(side: Side, plan: Plan): Promise<Round> {
   }
 }
 
+type Besides = Omit<Measured, 'running' | 'which'> & { readonly build: (which: Which) => Promise<Figures> };
+
 /**
- * Every other compile before the build, the rest after it: the machine's speed drifts by a tenth within minutes, which
- * would be many times what is to be seen.
+ * The machine's speed drifts by a tenth within minutes, which is many times what is to be seen: the compiler by itself and
+ * a build are measured at the same time, under the same load.
  */
-function plainHalves({ side, tree, plan, ground }: Omit<Measured, 'running' | 'which'>): (half: 0 | 1) => number {
+async function measureBeside({ side, tree, plan, ground, build }: Besides): Promise<Beside> {
   const { input } = side;
-  if (!plan.plain || input === undefined) return () => Number.NaN;
-  return (half) => {
-    const lines = tree.lines.filter((_, at) => at % 2 === half);
-    return plainCpuMs({ lines, input, jobs: plan.jobs, scratch: ground.scratch });
-  };
+  if (!plan.plain || input === undefined) return { workerCpuMsPerFile: Number.NaN, compilerCpuMsPerFile: Number.NaN };
+  changeEverySource(tree, `beside ${Date.now()}`);
+  const plain = await preparePlain({ lines: tree.lines, input, jobs: plan.jobs, scratch: ground.scratch });
+  const [compilerCpuMs, { workerCpuMs, files }] = await Promise.all([plain(), build('second')]);
+  return { workerCpuMsPerFile: workerCpuMs / files, compilerCpuMsPerFile: compilerCpuMs / files };
 }
 
 type Measured = {

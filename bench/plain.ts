@@ -3,7 +3,8 @@
 //
 // For a farm that preprocesses at home that work is the compile of preprocessed text, which is less: distccd compared with
 // the whole lines would seem to cost less than nothing.
-import { execFileSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CompileLine } from './corpus.ts';
@@ -23,8 +24,8 @@ export type PlainRun = {
 // The shell that enters the group counts for nobody until it becomes the compiler.
 const enter = 'echo 0 >"$0" && exec "$@"';
 
-/** CPU of all the compiles. */
-export function plainCpuMs({ lines, input, jobs, scratch }: PlainRun): number {
+/** Prepares a run; what it answers starts it, and resolves to the CPU of all the compiles. */
+export async function preparePlain({ lines, input, jobs, scratch }: PlainRun): Promise<() => Promise<number>> {
   const directory = join(scratch, 'plain');
   mkdirSync(directory, { recursive: true });
   const text = (at: number): string => join(directory, `${at}.ii`);
@@ -32,16 +33,18 @@ export function plainCpuMs({ lines, input, jobs, scratch }: PlainRun): number {
   const cwd = lines[0]?.directory ?? '.';
   if (input === 'preprocessed') {
     const preprocess = lines.map((line, at) => preprocessOf(line, text(at)));
-    run({ cwd, jobs, before: ['env'], each: preprocess });
+    await run({ cwd, jobs, before: ['env'], each: preprocess });
   }
-  const group = makeCpuGroup('plain');
-  try {
-    const each = input === 'lines' ? compiles : lines.map((line, at) => compileOfText(line, text(at), directory, at));
-    run({ cwd, jobs, before: ['/bin/sh', '-c', enter, group.procsFile], each });
-    return group.usedMs();
-  } finally {
-    group.remove();
-  }
+  const each = input === 'lines' ? compiles : lines.map((line, at) => compileOfText(line, text(at), directory, at));
+  return async () => {
+    const group = makeCpuGroup('plain');
+    try {
+      await run({ cwd, jobs, before: ['/bin/sh', '-c', enter, group.procsFile], each });
+      return group.usedMs();
+    } finally {
+      group.remove();
+    }
+  };
 }
 
 type Many = {
@@ -51,9 +54,11 @@ type Many = {
   readonly each: readonly (readonly string[])[];
 };
 
-function run({ cwd, jobs, before, each }: Many): void {
-  const input = each.map((words) => `${words.join(' ')}\n`).join('');
-  execFileSync('xargs', ['-L1', `-P${jobs}`, ...before], { cwd, input, stdio: ['pipe', 'ignore', 'inherit'] });
+async function run({ cwd, jobs, before, each }: Many): Promise<void> {
+  const child = spawn('xargs', ['-L1', `-P${jobs}`, ...before], { cwd, stdio: ['pipe', 'ignore', 'inherit'] });
+  child.stdin.end(each.map((words) => `${words.join(' ')}\n`).join(''));
+  const [status] = (await once(child, 'exit')) as [number | null];
+  if (status !== 0) throw new Error('a compile failed that was run plainly');
 }
 
 function argumentsFor(line: CompileLine, output: string): readonly string[] {

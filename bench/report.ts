@@ -31,15 +31,15 @@ export function notesText(results: Results): string {
   const { sides } = results;
   const notes = sides.map(({ side }) => `${side.name}: ${side.note}`);
   for (const { side, rounds } of sides) {
-    const compiler = spreadOf(rounds.map(({ compilerCpuMsPerFile }) => compilerCpuMsPerFile));
+    const compiler = spreadOf(rounds.map(({ beside }) => beside.compilerCpuMsPerFile));
     if (!Number.isFinite(compiler.median)) continue;
     notes.push(
       `the compiler's own CPU, ${inputText[side.input ?? 'lines']}, for ${side.name}: ${spreadText(compiler, 1)} ms a file`,
     );
   }
-  if (sides.some(({ rounds }) => rounds.some(({ compilerCpuMsPerFile }) => Number.isFinite(compilerCpuMsPerFile)))) {
+  if (sides.some(({ rounds }) => rounds.some(({ beside }) => Number.isFinite(beside.compilerCpuMsPerFile)))) {
     notes.push(
-      'worker CPU beyond compiler: all that the workers started in a build, less the same compiles run plainly in a group of their own, as many at a time, half of them just before and half just after the second build',
+      'worker CPU beyond compiler: all that the workers started in a further build as the second, less the same compiles run plainly at the same time, as many at once, in a group of their own',
     );
   }
   notes.push(`an average object, zstd level 3: ${(objectBytes(results) / 1000).toFixed(1)} KB`);
@@ -52,8 +52,8 @@ export function goalsText(results: Results): string {
   const second = fewerThanBase(results, 'second');
   const wireKb = spreadOf(figures(results, 'shoal', 'second').map(wireKbPerFile));
   const objectKb = objectBytes(results) / 1000;
-  const beyond = beyondCompiler(results, 'shoal', 'second');
-  const beyondBase = beyondCompiler(results, base, 'second');
+  const beyond = beyondCompiler(results, 'shoal');
+  const beyondBase = beyondCompiler(results, base);
   const residentMb = spreadOf(facts(results, 'shoal', 'workerPeakMb'));
   const { oneFileMs, nothingToDoSeconds } = results.extras ?? { oneFileMs: Number.NaN, nothingToDoSeconds: Number.NaN };
   return aligned([
@@ -111,7 +111,7 @@ function rowOf(results: Results, side: Side, which: Which): readonly string[] {
     which,
     spreadText(client, 2),
     Number.isFinite(ratio) ? `1/${ratio.toFixed(2)}` : '-',
-    beyondText(beyondCompiler(results, side.name, which)),
+    which === 'second' ? beyondText(beyondCompiler(results, side.name)) : '-',
     `${sent.median.toFixed(1)} + ${received.median.toFixed(1)}`,
     spreadText(
       per((figure) => figure.wallMs / 1000),
@@ -134,10 +134,10 @@ function fewerThanBase(results: Results, which: Which): number {
   return client(base) / client('shoal');
 }
 
-/** Round by round, against the plain compiles of the same side and round. */
-function beyondCompiler({ sides }: Results, name: string, which: Which): Spread {
+/** Of each round's further build and the plain compiles that ran beside it. */
+function beyondCompiler({ sides }: Results, name: string): Spread {
   const rounds = sides.find(({ side }) => side.name === name)?.rounds ?? [];
-  return spreadOf(rounds.map((round) => round[which].workerCpuMs / round[which].files - round.compilerCpuMsPerFile));
+  return spreadOf(rounds.map(({ beside }) => beside.workerCpuMsPerFile - beside.compilerCpuMsPerFile));
 }
 
 function beyondText(beyond: Spread): string {
