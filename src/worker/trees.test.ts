@@ -204,6 +204,14 @@ test('whatever trees come one after another, each job sees exactly its own', () 
     { numRuns: 60 },
   ));
 
+test('a directory that has a job’s own source alone is in the layer, and gone for the next job', () =>
+  withTrees(async (world) => {
+    const isOwn = (path: string): boolean => path.endsWith('.c');
+    const headers = manyFiles(40, 'header');
+    await assertShows(world, { include: { below: headers }, src: { below: { 'a.c': { text: 'a' } } } }, isOwn);
+    await assertShows(world, { include: { below: headers } }, isOwn);
+  }));
+
 test('a second job that differs by its source is given the same layers and the source alone', () =>
   withTrees(async (world) => {
     const headers = manyFiles(40, 'header');

@@ -5,7 +5,7 @@
 // a new stack begins; either stands in the list before it is laid out, so that jobs which need the same wait for the same
 // layer. The job's own sources, which its command line names, never go into a layer: no other job reads them.
 import { lstatSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Digest, DigestKey } from '../reapi/digest.ts';
 import { GrpcError, grpcCode, missingBlobsError } from '../reapi/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
@@ -99,7 +99,7 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
       if (rest !== undefined) return { stack, rest };
     }
     const { base, whole } = nearest([...shelf.stacks], bare, (stack) => difference(stack, request));
-    const contents = { ...whole, files: whole.files.filter(({ path }) => !isOwn(path)) };
+    const contents = withoutOwn(whole, isOwn);
     const absent = store.missing(contents.files.map(({ file }) => file.digest));
     if (absent.length > 0) throw missingBlobsError(absent);
     const linked = base === bare ? new Set<DigestKey>() : base.linked;
@@ -143,6 +143,14 @@ export async function openTrees({ directory, store }: TreesOptions): Promise<Tre
   };
 
   return { prepare };
+}
+
+/** A layer holds the directories of the files that stay out of it: later jobs will find it said of it that it does. */
+function withoutOwn(whole: TreeDifference, isOwn: (path: string) => boolean): TreeDifference {
+  const own = new Set(whole.files.filter(({ path }) => isOwn(path)));
+  const parents = new Set([...own].map(({ path }) => dirname(path)).filter((path) => path !== '.'));
+  const files = whole.files.filter((file) => !own.has(file));
+  return { ...whole, files, directories: [...whole.directories, ...parents] };
 }
 
 function kindIn(toolchainDir: string | undefined): KindBelow {
