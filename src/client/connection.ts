@@ -6,7 +6,7 @@ import { decodePreamble, preambleBytes, type Preamble } from './launcher-wire.ts
 // A launcher writes its request in one go; whoever takes longer is no launcher.
 const requestPatienceMs = 10_000;
 // Of all requests that are on their way in; one has some 10 KB. The launcher of one that is refused compiles by itself.
-const mostPendingBytes = 64 << 20;
+const mostPendingBytes = 32 << 20;
 
 /** What the requests that have been announced, and are not here yet, will hold in memory. */
 export type Intake = { pendingBytes: number };
