@@ -177,9 +177,9 @@ static int open_directory(const char *place, const char *path)
 	                              .resolve = resolve_beneath | resolve_no_symlinks | resolve_no_magiclinks};
 	int root = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int directory = root < 0 ? -1 : syscall(nr_openat2, root, path, &how, sizeof how);
-	if (directory < 0)
-		fail("opening", path);
+	int error = errno;
 	close(root);
+	errno = error;
 	return directory;
 }
 
@@ -193,7 +193,13 @@ static void mount_whole_directories(const struct job *job)
 	for (size_t i = 0; i < job->bind_count; i++) {
 		const struct link *bind = &job->binds[i];
 		snprintf(layer, sizeof layer, "/s/%s", bind->target);
-		int source = open_directory(layer, bind->path), target = open_directory(root, bind->path);
+		int target = open_directory(root, bind->path);
+		/* Something higher hides it: the overlay is right as it is. */
+		if (target < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+			continue;
+		int source = target < 0 ? -1 : open_directory(layer, bind->path);
+		if (source < 0)
+			fail("opening", bind->path);
 		int tree = syscall(nr_open_tree, source, "", open_tree_clone | AT_EMPTY_PATH | O_CLOEXEC);
 		if (tree < 0 ||
 		    syscall(nr_move_mount, tree, "", target, "", move_mount_f_empty_path | move_mount_t_empty_path) != 0)

@@ -8,7 +8,7 @@ import { addToTally, type JobEnd } from '../observe/tally.ts';
 import type { RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
-import { runJob, type JobAnswer } from './job.ts';
+import { runJob, underStrict, type JobAnswer } from './job.ts';
 import {
   decodeRequest,
   completedFrames,
@@ -162,7 +162,7 @@ async function farmOut(daemon: Daemon, socket: Socket, { request, session }: Job
     return await runJob(daemon.world, session, { request, signal: abort.signal });
   } catch (error) {
     daemon.log(`a job failed: ${(error as Error).stack ?? String(error)}`);
-    return { kind: 'here', reason: 'client-failed', detail: (error as Error).message };
+    return underStrict(session, { kind: 'here', reason: 'client-failed', detail: (error as Error).message });
   } finally {
     session.jobs.delete(abort);
     clearInterval(beat);

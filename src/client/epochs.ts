@@ -10,8 +10,12 @@ export type Epochs = {
   readonly arrive: () => number;
   /** The epoch that runs, for a plan that will be looked at again. */
   readonly running: () => number;
-  /** An epoch that began after `arrival`. */
+  /** An epoch that began after `arrival`: the one that runs, if it did. */
   readonly since: (arrival: number) => number;
+  /** True if `epoch` is one that `since` might give. */
+  readonly isSince: (epoch: number, arrival: number) => boolean;
+  /** An epoch that begins now. */
+  readonly begin: () => number;
 };
 
 // What is planned by an older look is more likely to be done in vain: headers that a build makes change within seconds.
@@ -29,5 +33,7 @@ export function newEpochs(clock: Clock): Epochs {
     arrive: () => (events += 1),
     running: () => (clock.nowMs() - begun.ms < longestMs ? begun.epoch : begin()),
     since: (arrival) => (begun.at > arrival ? begun.epoch : begin()),
+    isSince: (epoch, arrival) => epoch === begun.epoch && begun.at > arrival,
+    begin,
   };
 }

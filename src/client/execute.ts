@@ -1,5 +1,6 @@
 // One action on one host: sends what the host lacks, executes, and mends a loss of blobs once.
-import { forgetAll, type Host, type ReadyHost } from '../farm/host.ts';
+import { forgetAll, type ReadyHost } from '../farm/host.ts';
+import { FileChangedError } from '../includes/types.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey, type Digest } from '../reapi/digest.ts';
 import { grpcCode } from '../reapi/errors.ts';
@@ -40,86 +41,83 @@ export type ExecuteEnd =
 
 type Missing = ReturnType<typeof blobsMissing>;
 
-function missingOn({ holds }: Host, action: PlannedAction): Missing {
+function missingOn({ holds }: ReadyHost, action: PlannedAction): Missing {
   const has = (digest: Digest): boolean => holds.blobs.has(digestKey(digest));
   const missing = blobsMissing(action.root, { has, filled: holds.filled });
   for (const blob of action.blobs) if (!has(blob.digest)) missing.blobs.push(blob);
   return missing;
 }
 
-// A build of a hundred thousand directories begins anew; what is known costs 5 KB a place.
-const mostPlaces = 10_000;
+// Bases are kept in memory: 64 KB are a Directory of 600 files, 5 KB an average one. More places begin anew.
+const mostPlaces = 2000;
+const largestBaseBytes = 64 << 10;
 
-function noteHeld({ holds }: Host, { blobs, nowFilled }: Missing): void {
+function noteHeld({ holds }: ReadyHost, { blobs, nowFilled }: Missing): void {
   for (const { digest } of blobs) holds.blobs.add(digestKey(digest));
   for (const directory of nowFilled) holds.filled.add(directory);
 }
 
 /** The blobs to go along with the call, each with its likeness that the host was sent before. */
-function inputsFor(host: Host, missing: Missing): readonly InlineInput[] {
-  const { latest } = host.holds;
+function inputsFor(ready: ReadyHost, missing: Missing): readonly InlineInput[] {
+  const { latest } = ready.holds;
   if (latest.size > mostPlaces) latest.clear();
   const inputs = missing.blobs.map(({ digest, bytes, place }): InlineInput => {
     return { digest, bytes: bytes(), base: place === undefined ? undefined : latest.get(place) };
   });
   missing.blobs.forEach(({ place }, at) => {
     const input = inputs[at];
-    if (place !== undefined && input !== undefined) latest.set(place, { digest: input.digest, bytes: input.bytes });
+    if (place === undefined || input === undefined || input.bytes.length > largestBaseBytes) return;
+    latest.set(place, { digest: input.digest, bytes: input.bytes });
   });
-  noteHeld(host, missing);
+  noteHeld(ready, missing);
   return inputs;
 }
 
 /** Uploads what the host, asked first, does not hold. Jobs that come meanwhile wait for it before they rely on it. */
-async function sendMany(host: Host, client: ReapiClient, missing: Missing): Promise<void> {
-  noteHeld(host, missing);
+async function sendMany(ready: ReadyHost, missing: Missing): Promise<void> {
+  noteHeld(ready, missing);
   const upload = async (): Promise<void> => {
     const digests = missing.blobs.map((blob) => blob.digest);
-    const absent = new Set((await client.findMissing(digests)).map(digestKey));
+    const absent = new Set((await ready.client.findMissing(digests)).map(digestKey));
     const blobs = missing.blobs.filter((blob) => absent.has(digestKey(blob.digest)));
-    if (blobs.length > 0) await client.upload(blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() })));
+    if (blobs.length > 0) await ready.client.upload(blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() })));
   };
-  const before = host.bulkUpload;
+  const before = ready.bulkUpload;
   const done = upload().catch((error: unknown) => {
-    forgetAll(host);
+    forgetAll(ready);
     throw error;
   });
-  host.bulkUpload = Promise.allSettled([before, done]).then(() => undefined);
+  ready.bulkUpload = Promise.allSettled([before, done]).then(() => undefined);
   await before;
   await done;
 }
 
 /** Sends a few blobs and does not wait for the answer: Execute follows on the same connection and finds them. */
-function sendFew(host: Host, client: ReapiClient, missing: Missing): void {
+function sendFew(ready: ReadyHost, missing: Missing): void {
   const blobs = missing.blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() }));
-  noteHeld(host, missing);
+  noteHeld(ready, missing);
   // A failure shows in Execute's answer: the blobs are missing there.
-  client.upload(blobs).catch(() => forgetAll(host));
+  ready.client.upload(blobs).catch(() => forgetAll(ready));
 }
 
 /** Sees to it that the host will hold all of the action; gives what is to go along with the call that executes it. */
-async function send(
-  host: Host,
-  { client, takesInputs }: ReadyHost,
-  action: PlannedAction,
-): Promise<readonly InlineInput[]> {
-  const missing = missingOn(host, action);
+async function send(ready: ReadyHost, action: PlannedAction): Promise<readonly InlineInput[]> {
+  const missing = missingOn(ready, action);
   const { blobs } = missing;
   const sizeBytes = blobs.reduce((sum, blob) => sum + blob.digest.sizeBytes, 0);
   if (blobs.length >= askFromBlobs || sizeBytes >= mostUnaskedBytes) {
-    await sendMany(host, client, missing);
+    await sendMany(ready, missing);
     return [];
   }
-  const inputs = takesInputs ? inputsFor(host, missing) : [];
-  if (!takesInputs && blobs.length > 0) sendFew(host, client, missing);
-  await host.bulkUpload;
+  const inputs = ready.takesInputs ? inputsFor(ready, missing) : [];
+  if (!ready.takesInputs && blobs.length > 0) sendFew(ready, missing);
+  await ready.bulkUpload;
   return inputs;
 }
 
 function executeFailure(error: unknown): ExecuteEnd {
-  const { code, message } = error as { readonly code?: unknown; readonly message: string };
-  if (code === 'file-changed') return { kind: 'job-fault', reason: 'file-changed', detail: message };
-  return { kind: 'host-fault', reason: 'worker-lost', detail: message, disconnect: true };
+  if (error instanceof FileChangedError) return { kind: 'job-fault', reason: 'file-changed', detail: error.path };
+  return { kind: 'host-fault', reason: 'worker-lost', detail: (error as Error).message, disconnect: true };
 }
 
 function failed(outcome: Extract<ExecuteOutcome, { readonly kind: 'failed' }>): ExecuteEnd {
@@ -147,17 +145,17 @@ async function recalled(ready: ReadyHost, job: Execution): Promise<DoneOutcome |
   return outcome.kind === 'done' ? { ...outcome, client: ready.client, action: earlier } : undefined;
 }
 
-export async function executeOn(host: Host, ready: ReadyHost, job: Execution): Promise<ExecuteEnd> {
+export async function executeOn(ready: ReadyHost, job: Execution): Promise<ExecuteEnd> {
   try {
     const before = await recalled(ready, job);
     if (before !== undefined) return before;
     const { digest } = job.action;
     for (let mends = 0; ; mends += 1) {
-      const inputs = await send(host, ready, job.action);
+      const inputs = await send(ready, job.action);
       const outcome = await call(ready, job, { digest, inputs });
       if (outcome.kind === 'done') return { ...outcome, client: ready.client, action: digest };
       // What went along may not have arrived, and the host may have dropped more than it names: all is asked for again.
-      if (inputs.length > 0 || outcome.kind === 'missing') forgetAll(host);
+      if (inputs.length > 0 || outcome.kind === 'missing') forgetAll(ready);
       if (outcome.kind === 'failed') return failed(outcome);
       if (mends === mostMends) {
         return { kind: 'host-fault', reason: 'missing-blobs', detail: 'the host loses blobs', disconnect: false };

@@ -108,7 +108,9 @@ function noteContent(layer: Layer, file: FileEntry): void {
   if (same.size === 2) for (const other of same) touch(nodeAt(layer, splitPath(other.path).parent));
 }
 
+/** @throws FileChangedError, before anything has been changed, if the entry's content is gone. */
 function place(layer: Layer, entry: TreeEntry): void {
+  if (entry.kind === 'file') void entry.digest;
   const before = layer.present.get(entry.path);
   if (before !== undefined && before.kind !== 'directory') removePath(layer, entry.path);
   if (entry.kind === 'directory') nodeAt(layer, entry.path);
@@ -138,7 +140,7 @@ function drop(layer: Layer, path: string, entry: TreeEntry): void {
   if (entry.kind === 'file') layer.byHash.get(entry.digest.hash)?.delete(entry);
 }
 
-/** Takes out what no longer exists at home, with all that was below it. */
+/** Takes out what no longer exists at home, or not as it is here, with all that was below it. */
 export function removePath(layer: Layer, path: string): void {
   const { parent, name } = splitPath(path);
   const node = nodeAt(layer, parent);

@@ -9,7 +9,8 @@
 //   6 look again   what it read is still on the disk, or it begins anew at 2
 //   7 answer       the outputs, checked, for the launcher to write
 import { giveBack, takePlace } from '../farm/farm.ts';
-import { trouble, type Host, type ReadyHost } from '../farm/host.ts';
+import { troubleWith, type Host, type ReadyHost } from '../farm/host.ts';
+import { FileChangedError } from '../includes/types.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
@@ -18,6 +19,7 @@ import { closureStands, findClosure, layInputs, type JobClosure } from './closur
 import { executeOn, type Execution } from './execute.ts';
 import { resultKey } from './result-key.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
+import { removePath } from './input-tree.ts';
 import { completedFrom } from './outputs.ts';
 import { understandJob, type UnderstoodJob } from './understand.ts';
 import type { Session } from './session.ts';
@@ -39,7 +41,11 @@ export async function runJob(
   session: Session,
   job: { readonly request: LauncherRequest; readonly signal: AbortSignal },
 ): Promise<JobAnswer> {
-  const answer = await sendJob(world, session, job);
+  return underStrict(session, await sendJob(world, session, job));
+}
+
+/** In strict mode what could run elsewhere and does not is refused, whyever. */
+export function underStrict(session: Session, answer: JobAnswer): JobAnswer {
   if (answer.kind !== 'here' || !session.settings.strict || !isFallback(answer.reason)) return answer;
   return { kind: 'refused', reason: answer.reason, detail: answer.detail };
 }
@@ -52,21 +58,31 @@ async function sendJob(
   session: Session,
   { request, signal }: { readonly request: LauncherRequest; readonly signal: AbortSignal },
 ): Promise<JobAnswer> {
-  const arrival = world.epochs.arrive();
+  const { epochs } = world;
+  const arrival = epochs.arrive();
   const understood = await understandJob(world, request);
   if (understood.kind === 'here') return understood;
   const { job } = understood;
+  let epoch = epochs.running();
+  let isFresh = epochs.isSince(epoch, arrival);
   for (let plans = 0; plans < mostPlans; plans += 1) {
-    const epoch = plans === 0 ? world.epochs.running() : world.epochs.since(arrival);
     const planned = planAction(world, session, { job, epoch });
-    if (planned.kind === 'here') {
-      if (epoch === world.epochs.since(arrival)) return planned;
-      continue;
+    const answer =
+      planned.kind === 'here'
+        ? planned
+        : await executeSomewhere(world, session, { ...planned, understood: job, signal });
+    if (answer.kind === 'here' && answer.reason === 'file-changed') {
+      // Its content is gone: neither this job nor another that shares the layer can be given it.
+      if (session.layer.present.has(answer.detail)) removePath(session.layer, answer.detail);
+      epoch = epochs.begin();
+    } else {
+      const isOfFarm = planned.kind === 'planned' && answer.kind === 'here';
+      if (isFresh || isOfFarm) return answer;
+      epoch = epochs.since(arrival);
+      if (planned.kind === 'planned' && closureStands(world, session, { job, closure: planned.closure, epoch }))
+        return answer;
     }
-    const answer = await executeSomewhere(world, session, { ...planned, understood: job, signal });
-    if (answer.kind === 'here' && answer.reason !== 'file-changed') return answer;
-    const { closure } = planned;
-    if (closureStands(world, session, { job, closure, epoch: world.epochs.since(arrival) })) return answer;
+    isFresh = true;
   }
   return { kind: 'here', reason: 'file-changed', detail: job.unit.source };
 }
@@ -84,12 +100,17 @@ function planAction(
   session: Session,
   at: { readonly job: UnderstoodJob; readonly epoch: number },
 ): Planned | RunHere {
-  const closure = findClosure(world, session, at);
-  if (closure.kind === 'here') return closure;
-  const root = layInputs(world, session.layer, closure);
-  const action = makeAction(at.job, root);
-  const key = session.settings.resultCache ? resultKey(action.command, closure) : undefined;
-  return { kind: 'planned', closure, action, key };
+  try {
+    const closure = findClosure(world, session, at);
+    if (closure.kind === 'here') return closure;
+    const root = layInputs(world, session.layer, closure);
+    const action = makeAction(at.job, root);
+    const key = session.settings.resultCache ? resultKey(action.command, closure) : undefined;
+    return { kind: 'planned', closure, action, key };
+  } catch (error) {
+    if (error instanceof FileChangedError) return { kind: 'here', reason: 'file-changed', detail: error.path };
+    throw error;
+  }
 }
 
 type Sending = Planned & { readonly understood: UnderstoodJob; readonly signal: AbortSignal };
@@ -114,12 +135,12 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
         return answer;
       }
       if (answer.kind !== 'here' || answer.reason !== 'bad-answer') return answer;
-      trouble(choice.host, session.farm.world, answer.detail);
+      troubleWith(choice, session.farm.world, answer.detail);
       last = answer;
       continue;
     }
     if (end.kind === 'job-fault') return { kind: 'here', reason: end.reason, detail: end.detail };
-    if (end.disconnect) trouble(choice.host, session.farm.world, end.detail);
+    if (end.disconnect) troubleWith(choice, session.farm.world, end.detail);
     last = { kind: 'here', reason: end.reason, detail: `${choice.host.spec.name}: ${end.detail}` };
   }
   return last ?? { kind: 'here', reason: 'worker-failed', detail: '' };
@@ -135,7 +156,7 @@ async function executeInPlace(
   job: Omit<Execution, 'resultCache'>,
 ) {
   try {
-    return await executeOn(host, ready, { ...job, resultCache: session.settings.resultCache });
+    return await executeOn(ready, { ...job, resultCache: session.settings.resultCache });
   } finally {
     giveBack(host);
   }

@@ -1,5 +1,5 @@
 // Step 1 of a job: can this invocation run elsewhere at all? Looks at everything but the files that it includes.
-import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { ProbeError } from '../compiler/builtin-includes.ts';
 import { understand } from '../compiler/command-line.ts';
@@ -102,8 +102,19 @@ function planOutput(cwd: string, output: Output): PlannedOutput | RunHere {
   if (existing !== undefined) {
     if (existing.isSymbolicLink() || (existing.isFile() && existing.nlink > 1)) return here('output-link', output.path);
     if (!existing.isFile()) return here('output-special', output.path);
+    if (!isWritable(target)) return here('output-read-only', output.path);
   }
   return { ...output, target };
+}
+
+/** clang asks before it writes, gcc's assembler replaces what it may not write, cc1 fails: each says so here best. */
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function planOutputs(cwd: string, unit: TranslationUnit): readonly PlannedOutput[] | RunHere {

@@ -22,6 +22,9 @@ export type ReadyHost = {
   readonly slots: number;
   /** It takes a job's inputs along with the call that executes it. */
   readonly takesInputs: boolean;
+  holds: Holds;
+  /** Large uploads under way: jobs that need their blobs wait for them. */
+  bulkUpload: Promise<void>;
 };
 
 export type HostState =
@@ -48,9 +51,6 @@ export type Host = {
   failures: number;
   inFlight: number;
   jobsDone: number;
-  holds: Holds;
-  /** Large uploads under way: jobs that need their blobs wait for them. */
-  bulkUpload: Promise<void>;
   /** Bytes over connections that have ended. */
   pastBytes: { sent: number; received: number };
 };
@@ -62,8 +62,6 @@ export function newHost(spec: HostSpec): Host {
     failures: 0,
     inFlight: 0,
     jobsDone: 0,
-    holds: nothing(),
-    bulkUpload: Promise.resolve(),
     pastBytes: { sent: 0, received: 0 },
   };
 }
@@ -96,6 +94,8 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
       toolchains: new Set(listed.toolchains.map((toolchain) => digestKey(toolchain.digest))),
       slots: host.spec.slots ?? Math.max(1, listed.slots),
       takesInputs: listed.isShoal,
+      holds: nothing(),
+      bulkUpload: Promise.resolve(),
     };
     client.onClose((error) => {
       if (host.state === ready) trouble(host, world, `connection lost: ${error.message}`);
@@ -118,7 +118,16 @@ export function trouble(host: Host, world: HostWorld, why: string): HostState {
   return resting;
 }
 
-/** Closes the connection, if any. What the host knew may be gone when it comes back. */
+/** As `trouble`, but said by a job of the connection `ready`: of many that fail with it, one counts. */
+export function troubleWith(
+  { host, ready }: { readonly host: Host; readonly ready: ReadyHost },
+  world: HostWorld,
+  why: string,
+): void {
+  if (host.state === ready) trouble(host, world, why);
+}
+
+/** Closes the connection, if any. What the host holds may be gone when it comes back. */
 export function leave(host: Host): void {
   if (host.state.kind === 'ready') {
     const { sent, received } = host.state.client.bytes();
@@ -126,8 +135,6 @@ export function leave(host: Host): void {
     host.state.client.close();
   }
   host.state = { kind: 'idle' };
-  forgetAll(host);
-  host.bulkUpload = Promise.resolve();
 }
 
 export function bytesOf(host: Host): { sent: number; received: number } {
@@ -137,6 +144,6 @@ export function bytesOf(host: Host): { sent: number; received: number } {
 }
 
 /** An upload failed: whatever rested on it has to be sent again. */
-export function forgetAll(host: Host): void {
-  host.holds = nothing();
+export function forgetAll(ready: ReadyHost): void {
+  ready.holds = nothing();
 }

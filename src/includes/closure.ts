@@ -75,6 +75,8 @@ function walkFrom(context: Context, request: ClosureRequest, look: Look): Closur
   const toSource = leadToPath(context, request.source, look);
   const source = toSource.nodes.at(-1);
   if (source === undefined) return here('source-missing', request.source);
+  // Whatever was looked at in this epoch, the source is looked at for each compile: it is what people edit in between.
+  source.record.checkedEpoch = -1;
   takeLead(walk, toSource);
   if (!request.preprocessed) {
     for (const lead of leadsFor(context, context.cwd, implicitHeader, look)) takeLead(walk, lead);

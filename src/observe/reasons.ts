@@ -99,6 +99,10 @@ const rows = {
     whose: 'user',
     sentence: 'the output exists as a symbolic or hard link that must be written through here',
   },
+  'output-read-only': {
+    whose: 'user',
+    sentence: 'the output exists and may not be written; what happens then is for the compiler here to say',
+  },
   'output-is-input': { whose: 'user', sentence: 'the output is also an input' },
   'output-directory-missing': {
     whose: 'user',

@@ -3,7 +3,7 @@ import { before, test } from 'node:test';
 import fc from 'fast-check';
 import { digestKey, digestOf, type Digest } from './digest.ts';
 import { ExecuteRequest } from './gen/shoal.ts';
-import { maxInlineInputBytes, packInputs, unpackInputs, type InlineInput } from './inline-inputs.ts';
+import { maxInlineInputBytes, maxInlineInputs, packInputs, unpackInputs, type InlineInput } from './inline-inputs.ts';
 import { applySplice, spliceOf } from './splice.ts';
 import { zstdReady } from './zstd.ts';
 
@@ -75,6 +75,29 @@ test('inputs that lie about their content or are too many are refused, and one w
   assert.throws(() => [...unpackInputs(packInputs([whole, whole]), () => undefined)], /more than/);
   const based = { digest: digestOf(content), bytes: content, base: { digest: digestOf(content), bytes: content } };
   assert.deepEqual([...unpackInputs(packInputs([based]), () => undefined)], []);
+});
+
+test('bases are not read beyond a bound, nor endlessly many', () => {
+  const spliced = (baseSize: number) => ({
+    baseHash: Buffer.alloc(32),
+    baseSize,
+    head: 0,
+    middle: Buffer.alloc(0),
+    tail: 0,
+  });
+  let reads = 0;
+  const read = (): Buffer => {
+    reads += 1;
+    return Buffer.from('base');
+  };
+  const unpack = (count: number, baseSize: number) => [
+    ...unpackInputs({ blobs: [], spliced: Array.from({ length: count }, () => spliced(baseSize)) }, read),
+  ];
+  assert.throws(() => unpack(1, maxInlineInputBytes + 1), /bases/);
+  assert.throws(() => unpack(maxInlineInputs + 1, 1), /more than/);
+  assert.equal(reads, 0);
+  assert.throws(() => unpack(3, maxInlineInputBytes / 2), /bases/);
+  assert.equal(reads, 2);
 });
 
 test('whatever a message says, it is unpacked or refused', () => {

@@ -1,6 +1,6 @@
 // What a job needs and its host may lack, in the call that executes it: a source compressed, and Directories as what
 // changed in them since the host was sent the like. For shoal's own workers; see src/reapi/proto/shoal.proto. Pure.
-import { digestOf, sameDigest, type Digest } from './digest.ts';
+import { digestOf, isDigest, sameDigest, type Digest } from './digest.ts';
 import { GrpcError, grpcCode } from './errors.ts';
 import { Compressor_Value } from './gen/remote_execution.ts';
 import type { ExecuteRequest, InlineBlobs_Blob, SplicedBlob } from './gen/shoal.ts';
@@ -14,8 +14,10 @@ export type InlineInput = {
   readonly base: { readonly digest: Digest; readonly bytes: Buffer } | undefined;
 };
 
-/** Of the inputs of one call together, as they are when unpacked. */
+/** Of the inputs of one call together, as they are when unpacked; and of the bases that are read for them. */
 export const maxInlineInputBytes = 1 << 20;
+/** In one call; whoever has more asks first. */
+export const maxInlineInputs = 64;
 
 // Below this zstd saves less than its frame costs.
 const compressFromBytes = 128;
@@ -50,6 +52,12 @@ export function packBlob({ digest, bytes }: Pick<InlineInput, 'digest' | 'bytes'
   return { digest, data: bytes, compressor: Compressor_Value.IDENTITY };
 }
 
+/** The digest of a splice's base; none if it is no digest. */
+export function baseOf({ baseHash, baseSize }: Pick<SplicedBlob, 'baseHash' | 'baseSize'>): Digest[] {
+  const digest = { hash: Buffer.from(baseHash).toString('hex'), sizeBytes: baseSize };
+  return isDigest(digest) ? [digest] : [];
+}
+
 export type Unpacked = { readonly digest: Digest; readonly bytes: Buffer };
 
 const invalid = (message: string): GrpcError => new GrpcError(grpcCode.INVALID_ARGUMENT, message);
@@ -62,7 +70,9 @@ export function* unpackInputs(
   { blobs, spliced }: PackedInputs,
   read: (digest: Digest) => Buffer | undefined,
 ): Generator<Unpacked> {
+  if (blobs.length + spliced.length > maxInlineInputs) throw invalid(`more than ${maxInlineInputs} inputs`);
   let room = maxInlineInputBytes;
+  let baseRoom = maxInlineInputBytes;
   const take = (sizeBytes: number): void => {
     room -= sizeBytes;
     if (!(room >= 0)) throw invalid(`the inputs are more than ${maxInlineInputBytes} bytes`);
@@ -74,8 +84,13 @@ export function* unpackInputs(
     if (!sameDigest(digestOf(bytes), digest)) throw invalid('an input is not what its digest says');
     yield { digest, bytes };
   }
-  for (const { baseHash, baseSize, head, middle, tail } of spliced) {
-    const base = read({ hash: Buffer.from(baseHash).toString('hex'), sizeBytes: baseSize });
+  for (const splice of spliced) {
+    const { baseSize, head, middle, tail } = splice;
+    // A base is read whole, at once: nothing large, however little of it is asked for.
+    baseRoom -= Math.max(1, baseSize);
+    if (!(baseRoom >= 0)) throw invalid(`the bases of the inputs are more than ${maxInlineInputBytes} bytes`);
+    const [digest] = baseOf(splice);
+    const base = digest === undefined ? undefined : read(digest);
     if (base === undefined) continue;
     const bytes = applySplice(base, { head, middle: Buffer.from(middle), tail });
     if (bytes === undefined) throw invalid('a spliced input is longer than its base');

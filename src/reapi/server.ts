@@ -62,8 +62,8 @@ export type Serving = {
 
 const windowBytes = 16 * 1024 * 1024;
 const maxStreams = 2000;
-// A batch has 4 MiB by the announced limit; streams come in smaller pieces.
-const maxReceiveBytes = 8 * 1024 * 1024;
+/** Of one message. A batch has 4 MiB by the announced limit; streams come in smaller pieces. */
+export const maxReceiveBytes = 8 * 1024 * 1024;
 // A client that vanished without a word is noticed by this.
 const keepaliveMs = 30_000;
 const keepalivePatienceMs = 10_000;

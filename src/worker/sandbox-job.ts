@@ -55,11 +55,12 @@ export function madeDirectories({ directory, outputs }: UnderstoodAction): reado
 // What the sandbox itself puts into every root.
 const sandboxOwn = ['dev', 'proc', 'tmp'];
 
-function wholeIn(action: UnderstoodAction, tree: PreparedTree, lowers: readonly Lower[]): WholeDirectory[] {
+function wholeIn(action: UnderstoodAction, { tree, toolchain }: JobPlaces, lowers: readonly Lower[]): WholeDirectory[] {
   const temporary = action.command.environmentVariables.find(({ name }) => name === 'TMPDIR')?.value ?? '';
   const placed = [...tree.additions, ...tree.symlinks].map(({ path }) => path);
   return wholeDirectories({
     lowers,
+    hasToolchain: toolchain !== undefined,
     view: tree.view,
     directories: [...madeDirectories(action), ...tree.directories, ...sandboxOwn, posix.join('/', temporary).slice(1)],
     entries: [...placed, ...tree.deletions],
@@ -73,7 +74,7 @@ export function sandboxJob(stateDir: string, action: UnderstoodAction, places: J
   const lowers = lowersOf(stateDir, places);
   return {
     root: rootOf(action, lowers),
-    whole: action.isRoot ? wholeIn(action, tree, lowers) : [],
+    whole: action.isRoot ? wholeIn(action, places, lowers) : [],
     additions: tree.additions,
     symlinks: tree.symlinks,
     directories: [...madeDirectories(action), ...tree.directories],

@@ -223,8 +223,10 @@ test('a directory that one layer has alone is shown as it is, read-only, and is 
   const done = await ran(fixture.slot, { ...script, root, whole, cwd: '/b' });
   assert.equal(done.text, 'upperlowerlowerz\n1\n');
   assert.match(done.stderr.toString(), /Read-only file system/);
+  // Where the root has something else, what it has is shown.
+  const hidden = [{ path: 'alias', lowerDir: 'upper' }];
+  assert.equal((await ran(fixture.slot, { ...script, root, whole: hidden, cwd: '/b' })).text, 'upperlowerlowerz\n0\n');
   for (const [path, lowerDir] of [
-    ['alias', 'upper'],
     ['b/c', 'upper'],
     ['a', '../j/u'],
   ] as const) {

@@ -35,7 +35,7 @@ function choose(layers: readonly (readonly Entry[])[], toolchain: readonly Entry
   }));
   const view = layers.toReversed().reduce(shown, emptyTree);
   const { directories = [], entries = [] } = job;
-  return wholeDirectories({ lowers: counted, view, directories, entries });
+  return wholeDirectories({ lowers: counted, hasToolchain: true, view, directories, entries });
 }
 
 const many = (directory: string): string[] => ['a', 'b', 'c', 'd', 'e'].map((name) => `${directory}/${name}`);
@@ -64,6 +64,13 @@ test("where the job has something of its own, and above it, is the overlay's", (
 test('what a link or a file of an upper layer hides is not shown', () => {
   const toolchain = files([...many('lib/gcc'), ...many('usr/lib')]);
   assert.deepEqual(choose([[{ path: 'lib', kind: 'symlink' }, ...files(['usr/lib'])]], toolchain), []);
+});
+
+test('what stands below a link that has become a directory again is not shown', () => {
+  const first = files(many('inc/sub'));
+  const link: Entry[] = [{ path: 'inc', kind: 'symlink' }];
+  const last = files(many('inc'));
+  assert.deepEqual(choose([last, link, first], []), []);
 });
 
 const name = fc.constantFrom('a', 'b', 'c');

@@ -11,6 +11,8 @@ export type Lower = { readonly path: string; readonly directories: DirectoryCoun
 export type WholeRequest = {
   /** Topmost first. */
   readonly lowers: readonly Lower[];
+  /** The last of them is the toolchain. */
+  readonly hasToolchain: boolean;
   /** What all but the toolchain show together. */
   readonly view: LaidTree;
   /** Directories of the job's own layer. */
@@ -52,6 +54,7 @@ type Candidate = WholeDirectory & { readonly files: number };
 /** The largest such directories, none inside another. */
 export function wholeDirectories(request: WholeRequest): WholeDirectory[] {
   const { lowers, view } = request;
+  const toolchain = request.hasToolchain ? lowers.length - 1 : -1;
   const entries = new Set(request.entries);
   const touched = directoriesAbove(request);
   const found: Candidate[] = [];
@@ -70,7 +73,9 @@ export function wholeDirectories(request: WholeRequest): WholeDirectory[] {
       const files = below.reduce((sum, count) => sum + (count?.files ?? 0), 0);
       if (files < leastFiles) continue;
       const owner = onlyOwner(below);
-      const lower = touched.has(path) ? undefined : lowers[owner];
+      // What a layer has below a directory that was a link, or not there, in one above it is hidden for good.
+      const isHidden = below[toolchain] === undefined && shown?.directories.has(name) !== true;
+      const lower = touched.has(path) || isHidden ? undefined : lowers[owner];
       if (lower === undefined) visit(`${path}/`, below, shown?.directories.get(name));
       else found.push({ path, lowerDir: lower.path, files });
     }

@@ -127,6 +127,23 @@ test('a header that changed, with the same size, is seen by the next compile', (
   assert.deepEqual(remote, readFileSync(join(project, 'one.o')));
 });
 
+test('a header that the build writes, shadows and takes away again is read as it is when its compile comes', () => {
+  // Of one size, within one second: what a plan made from the last look would get wrong.
+  const script = `mkdir -p near far; echo 'int far;' > far/g.h; echo '#include "g.h"' > use.c
+    for i in 1 2 3 4 5 6; do
+      echo "int near$i;" > near/g.h; gcc -g -Inear -Ifar -c use.c -o $1$i.o || exit 1
+      rm near/g.h; gcc -g -Inear -Ifar -c use.c -o $1far$i.o || exit 1
+    done`;
+  const names = [1, 2, 3, 4, 5, 6].flatMap((i) => [`${i}.o`, `far${i}.o`]);
+  assert.equal(run(['sh', '-c', script, 'sh', 'home']).status, 0);
+  const { ran, summary } = summaryOf(['run', '--', 'sh', '-c', script, 'sh', 'farm'], { SHOAL_STRICT: '1' });
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.deepEqual([summary['files'], summary['local'], summary['fallbacks']], [12, 0, 0], ran.stderr);
+  for (const name of names) {
+    assert.deepEqual(readFileSync(join(project, `farm${name}`)), readFileSync(join(project, `home${name}`)), name);
+  }
+});
+
 test("a mistake in the source is reported as the compiler reports it, with make's status", () => {
   writeFileSync(join(project, 'one.c'), 'int one(void) { return undeclared; }\n');
   rmSync(join(project, 'one.o'), { force: true });

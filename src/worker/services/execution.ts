@@ -13,8 +13,15 @@ import {
   WaitExecutionRequest,
 } from '../../reapi/gen/remote_execution.ts';
 import { ExecuteRequest as ShoalExecuteRequest } from '../../reapi/gen/shoal.ts';
-import { maxInlineInputBytes, unpackInputs } from '../../reapi/inline-inputs.ts';
-import { bothStream, serverStream, type CallContext, type Handler, type Send } from '../../reapi/server.ts';
+import { baseOf, unpackInputs } from '../../reapi/inline-inputs.ts';
+import {
+  bothStream,
+  maxReceiveBytes,
+  serverStream,
+  type CallContext,
+  type Handler,
+  type Send,
+} from '../../reapi/server.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
 import { understandAction, type UnderstoodAction } from '../action-input.ts';
 import { runAction, type ActionEnd, type ActionWorld } from '../action.ts';
@@ -72,18 +79,20 @@ async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, ca
   await follow(world.action.store, startOperation(world, action, request.skipCacheLookup), { ...caller, wanted });
 }
 
-// The message as decoded, and its blobs.
-const inputMemoryBytes = 2 * maxInlineInputBytes;
-
-/** Puts what the call brings into the store, and gives the request that it is for. */
+/**
+ * Puts what the call brings into the store, and gives the request that it is for. Calls of one connection can overtake
+ * each other, so one whose splices rest on what is not here waits for the uploads that had begun before it.
+ */
 async function takenInputs(
   { action: { store }, uploads }: ExecutionWorld,
   requests: AsyncIterable<ShoalExecuteRequest>,
 ): Promise<ExecuteRequest> {
-  return uploads.run(inputMemoryBytes, async () => {
+  const before = uploads.begun();
+  return uploads.run(maxReceiveBytes, async () => {
     for await (const request of withoutIdling(requests)) {
       const { execute } = request;
       if (execute === undefined) break;
+      if (before !== undefined && store.missing(request.spliced.flatMap(baseOf)).length > 0) await before();
       try {
         for (const { digest, bytes } of unpackInputs(request, store.readNow)) {
           store.write(checkedDigest(digest, 'an input'), bytes);
