@@ -1,4 +1,4 @@
-// All cases of the matrix, for both families.
+// All cases of the matrix, for both families; or those whose name has SHOAL_MATRIX_ONLY in it.
 import { perFamily, type FamilyCase } from './case.ts';
 import { changes } from './cases/changes.ts';
 import { dependencies } from './cases/dependencies.ts';
@@ -9,7 +9,9 @@ import { languages } from './cases/languages.ts';
 import { options } from './cases/options.ts';
 import { outputs } from './cases/outputs.ts';
 
-export const allCases: readonly FamilyCase[] = [
+const only = process.env['SHOAL_MATRIX_ONLY'] ?? '';
+
+const all: readonly FamilyCase[] = [
   languages,
   options,
   dependencies,
@@ -19,3 +21,5 @@ export const allCases: readonly FamilyCase[] = [
   diagnostics,
   environment,
 ].flatMap(perFamily);
+
+export const cases: readonly FamilyCase[] = all.filter(({ name }) => name.includes(only));

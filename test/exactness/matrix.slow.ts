@@ -6,12 +6,10 @@ import { join } from 'node:path';
 import test from 'node:test';
 import type { Summary } from '../../src/observe/tally.ts';
 import { farmFor } from '../farm/farm.ts';
-import { allCases } from './cases.ts';
+import { cases } from './cases.ts';
 import { differing, prepareRun } from './runs.ts';
 
 const width = 4;
-const only = process.env['SHOAL_MATRIX_ONLY'];
-const cases = allCases.filter(({ name }) => only === undefined || name.includes(only));
 
 test('every command line compiles elsewhere as at home, or stays for its reason', async (t) => {
   const farm = await farmFor(t, 1);
