@@ -101,16 +101,18 @@ function rowOf(name: string, home: Outcomes, away: Outcomes): Row {
   return [name, `${same} of ${cases.length}`, share, ...counts.map(String)];
 }
 
-const begin = '<!-- scores -->\n\n';
-const end = '\n<!-- end of scores -->';
+const begin = '<!-- scores -->';
+const end = '<!-- end of scores -->';
 const heading = ['in the place of the compiler', 'identical', 'share', 'other status', 'other text', 'other files'];
 
 /** Puts the rows into the page's table; those of sides that did not run stay. */
 function publish(rows: readonly Row[]): void {
   const text = readFileSync(page, 'utf8');
   const [before = '', rest = ''] = text.split(begin);
-  const [table = '', after = ''] = rest.split(end);
+  const [table = '', after] = rest.split(end);
+  if (after === undefined) throw new Error(`${page} has no place for the scores`);
   const known = table
+    .trim()
     .split('\n')
     .slice(2)
     .map((line) =>
@@ -127,7 +129,7 @@ function publish(rows: readonly Row[]): void {
   const widths = heading.map((_, at) => Math.max(...all.map((line) => line[at]?.length ?? 0)));
   const padded = (cell: string, at: number): string => cell.padEnd(widths[at] ?? 0, cell === '---' ? '-' : ' ');
   const made = all.map((line) => `| ${line.map(padded).join(' | ')} |`).join('\n');
-  writeFileSync(page, `${before}${begin}${made}\n${end}${after}`);
+  writeFileSync(page, `${before}${begin}\n\n${made}\n\n${end}${after}`);
 }
 
 const wanted = process.argv.slice(2);
