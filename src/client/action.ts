@@ -5,6 +5,7 @@ import { Action, Command, type Platform } from '../reapi/gen/remote_execution.ts
 import { digestOf, digestKey, type Digest } from '../reapi/digest.ts';
 import { compareNames } from '../reapi/directory-encoding.ts';
 import type { TreeBlob, TreeDirectory } from './input-tree.ts';
+import { isOnTerminal } from './launcher-wire.ts';
 import type { UnderstoodJob } from './understand.ts';
 
 export type PlannedAction = {
@@ -19,7 +20,6 @@ export type PlannedAction = {
 
 // Longest compile that a worker is asked to bear; part of the action, so one value for all.
 const timeoutSeconds = 600;
-export const stderrIsTerminal = 4;
 
 function platformOf(job: UnderstoodJob): Platform {
   const properties = [
@@ -28,7 +28,7 @@ function platformOf(job: UnderstoodJob): Platform {
   ];
   const { bits, columns, rows } = job.request.terminal;
   // Only a terminal on stderr changes what a compiler writes; without one the size of stdin's does not matter.
-  if ((bits & stderrIsTerminal) !== 0) {
+  if (isOnTerminal(job.request.terminal)) {
     properties.push({ name: 'shoal-terminal', value: `${bits & 7}:${columns}:${rows}` });
   }
   properties.push({ name: 'toolchain', value: digestKey(job.toolchain.digest) });

@@ -6,7 +6,7 @@ import { digestKey, type Digest } from '../reapi/digest.ts';
 import { grpcCode } from '../reapi/errors.ts';
 import type { ExecuteOutcome, ReapiClient } from '../reapi/client.ts';
 import { maxInlineInputBytes, type InlineInput } from '../reapi/inline-inputs.ts';
-import { blobsMissing } from './input-tree.ts';
+import { blobsMissing, type TreeBlob } from './input-tree.ts';
 import type { PlannedAction } from './action.ts';
 
 // Past this many unknown blobs it pays to ask first: 40 digests are 3 KB, and a host that served an earlier build has
@@ -41,6 +41,11 @@ export type ExecuteEnd =
 
 type Missing = ReturnType<typeof blobsMissing>;
 
+/** With their bytes. @throws FileChangedError if those of one are gone. */
+function load(blobs: readonly TreeBlob[]) {
+  return blobs.map(({ digest, bytes, place }) => ({ digest, bytes: bytes(), place }));
+}
+
 function missingOn({ holds }: ReadyHost, action: PlannedAction): Missing {
   const has = (digest: Digest): boolean => holds.blobs.has(digestKey(digest));
   const missing = blobsMissing(action.root, { has, filled: holds.filled });
@@ -61,13 +66,11 @@ function noteHeld({ holds }: ReadyHost, { blobs, nowFilled }: Missing): void {
 function inputsFor(ready: ReadyHost, missing: Missing): readonly InlineInput[] {
   const { latest } = ready.holds;
   if (latest.size > mostPlaces) latest.clear();
-  const inputs = missing.blobs.map(({ digest, bytes, place }): InlineInput => {
-    return { digest, bytes: bytes(), base: place === undefined ? undefined : latest.get(place) };
-  });
-  missing.blobs.forEach(({ place }, at) => {
-    const input = inputs[at];
-    if (place === undefined || input === undefined || input.bytes.length > largestBaseBytes) return;
-    latest.set(place, { digest: input.digest, bytes: input.bytes });
+  // All are loaded before anything is noted.
+  const inputs = load(missing.blobs).map(({ digest, bytes, place }): InlineInput => {
+    const base = place === undefined ? undefined : latest.get(place);
+    if (place !== undefined && bytes.length <= largestBaseBytes) latest.set(place, { digest, bytes });
+    return { digest, bytes, base };
   });
   noteHeld(ready, missing);
   return inputs;
@@ -80,7 +83,7 @@ async function sendMany(ready: ReadyHost, missing: Missing): Promise<void> {
     const digests = missing.blobs.map((blob) => blob.digest);
     const absent = new Set((await ready.client.findMissing(digests)).map(digestKey));
     const blobs = missing.blobs.filter((blob) => absent.has(digestKey(blob.digest)));
-    if (blobs.length > 0) await ready.client.upload(blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() })));
+    if (blobs.length > 0) await ready.client.upload(load(blobs));
   };
   const before = ready.bulkUpload;
   const done = upload().catch((error: unknown) => {
@@ -94,7 +97,7 @@ async function sendMany(ready: ReadyHost, missing: Missing): Promise<void> {
 
 /** Sends a few blobs and does not wait for the answer: Execute follows on the same connection and finds them. */
 function sendFew(ready: ReadyHost, missing: Missing): void {
-  const blobs = missing.blobs.map(({ digest, bytes }) => ({ digest, bytes: bytes() }));
+  const blobs = load(missing.blobs);
   noteHeld(ready, missing);
   // A failure shows in Execute's answer: the blobs are missing there.
   ready.client.upload(blobs).catch(() => forgetAll(ready));

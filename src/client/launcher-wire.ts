@@ -17,6 +17,12 @@ export type Terminal = {
   readonly rows: number;
 };
 
+const stderrBit = 4;
+
+export function isOnTerminal({ bits }: Terminal): boolean {
+  return (bits & stderrBit) !== 0;
+}
+
 export type LauncherRequest = {
   /** The compiler as found on PATH, absolute, symbolic links not followed. */
   readonly compiler: string;

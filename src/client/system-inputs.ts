@@ -1,7 +1,7 @@
 // Inputs that no source names: the links that lead to the compiler, the logical working directory, and what the job's
 // locale is made of. Without the last, a user of any language but C's would see other quotation marks, or English.
 import { existsSync } from 'node:fs';
-import { stderrIsTerminal } from './action.ts';
+import { isOnTerminal } from './launcher-wire.ts';
 import type { UnderstoodJob } from './understand.ts';
 
 const plainLocales: ReadonlySet<string> = new Set(['', 'C', 'POSIX', 'C.UTF-8', 'C.utf8']);
@@ -68,8 +68,6 @@ export function systemInputs({ request, toolchain, env }: UnderstoodJob): string
   const paths = [request.compiler];
   const logical = variables.get('PWD');
   if (logical !== undefined && logical !== request.cwd && logical.startsWith('/')) paths.push(logical);
-  if (toolchain.family === 'clang' && (request.terminal.bits & stderrIsTerminal) !== 0) {
-    paths.push(...terminalInputs(variables));
-  }
+  if (toolchain.family === 'clang' && isOnTerminal(request.terminal)) paths.push(...terminalInputs(variables));
   return [...paths, ...localeInputs(variables, toolchain.version)];
 }

@@ -6,8 +6,7 @@ import { understand } from '../compiler/command-line.ts';
 import { environmentFor } from '../compiler/environment.ts';
 import type { BuiltinIncludes, Toolchain } from '../compiler/toolchain.ts';
 import type { Output, TranslationUnit } from '../compiler/translation-unit.ts';
-import type { FileIdentity, LauncherRequest } from './launcher-wire.ts';
-import { stderrIsTerminal } from './action.ts';
+import { isOnTerminal, type FileIdentity, type LauncherRequest } from './launcher-wire.ts';
 import type { RunHere } from './job.ts';
 import type { ClientWorld } from './world.ts';
 
@@ -80,7 +79,7 @@ function ownTerminals(
   request: LauncherRequest,
   env: ReadonlyMap<string, string>,
 ): RunHere | undefined {
-  if (toolchain.family !== 'clang' || (request.terminal.bits & stderrIsTerminal) === 0) return undefined;
+  if (toolchain.family !== 'clang' || !isOnTerminal(request.terminal)) return undefined;
   const named = ['TERMINFO', 'TERMINFO_DIRS'].find((name) => env.has(name));
   if (named !== undefined) return here('environment', named);
   const own = `${env.get('HOME') ?? ''}/.terminfo`;

@@ -55,14 +55,16 @@ export function madeDirectories({ directory, outputs }: UnderstoodAction): reado
 // What the sandbox itself puts into every root.
 const sandboxOwn = ['dev', 'proc', 'tmp'];
 
-function wholeIn(action: UnderstoodAction, { tree, toolchain }: JobPlaces, lowers: readonly Lower[]): WholeDirectory[] {
+type Laid = { readonly lowers: readonly Lower[]; readonly directories: readonly string[] };
+
+function wholeIn(action: UnderstoodAction, { tree, toolchain }: JobPlaces, laid: Laid): WholeDirectory[] {
   const temporary = action.command.environmentVariables.find(({ name }) => name === 'TMPDIR')?.value ?? '';
   const placed = [...tree.additions, ...tree.symlinks].map(({ path }) => path);
   return wholeDirectories({
-    lowers,
+    lowers: laid.lowers,
     hasToolchain: toolchain !== undefined,
     view: tree.view,
-    directories: [...madeDirectories(action), ...tree.directories, ...sandboxOwn, posix.join('/', temporary).slice(1)],
+    directories: [...laid.directories, ...sandboxOwn, posix.join('/', temporary).slice(1)],
     entries: [...placed, ...tree.deletions],
   });
 }
@@ -72,12 +74,13 @@ export function sandboxJob(stateDir: string, action: UnderstoodAction, places: J
   const { command, directory, terminal } = action;
   const base = action.isRoot ? '/' : `/${plainRoot}`;
   const lowers = lowersOf(stateDir, places);
+  const directories = [...madeDirectories(action), ...tree.directories];
   return {
     root: rootOf(action, lowers),
-    whole: action.isRoot ? wholeIn(action, places, lowers) : [],
+    whole: action.isRoot ? wholeIn(action, places, { lowers, directories }) : [],
     additions: tree.additions,
     symlinks: tree.symlinks,
-    directories: [...madeDirectories(action), ...tree.directories],
+    directories,
     deletions: tree.deletions,
     argv: command.arguments,
     env: command.environmentVariables.map(({ name, value }) => `${name}=${value}`),
