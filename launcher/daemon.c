@@ -128,6 +128,9 @@ static void close_from(int first)
 		close(fd);
 }
 
+/* As the command line starts it: attach.ts says why. */
+#define DAEMON_HEAP "--initial-heap-size=64"
+
 /* Each of these belongs to the build and would harm the daemon: Node 20 reads the certificates at every start (30 ms),
  * options and preloaded libraries are meant for the build's own programs (fakeroot's would show another uid). */
 static const char *const not_for_the_daemon[] = {"NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "LD_PRELOAD", "SHOAL_RUNNING"};
@@ -150,7 +153,7 @@ static void become_daemon(const struct install *install)
 	for (size_t i = 0; i < sizeof not_for_the_daemon / sizeof *not_for_the_daemon; i++)
 		unsetenv(not_for_the_daemon[i]);
 	umask(077);
-	execl(install->node, install->node, install->script, "daemon", (char *)NULL);
+	execl(install->node, install->node, DAEMON_HEAP, install->script, "daemon", (char *)NULL);
 	_exit(127);
 }
 

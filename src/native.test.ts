@@ -52,7 +52,7 @@ test('the programs are compiled at first use, into the cache, with what the laun
   assert.equal(dirname(dirname(launcher)), join(cache, 'shoal'));
   assert.deepEqual([output(launcher), output(init)], ['launcher', 'init']);
   const sidecar = join(dirname(launcher), 'shoal.install');
-  assert.equal(readFileSync(sidecar, 'utf8'), `${process.execPath}\0${join(root, 'dist/src/cli/main.js')}\0`);
+  assert.equal(readFileSync(sidecar, 'utf8'), `${process.execPath}\0${join(root, 'dist/shoal/main.js')}\0`);
   assert.equal(statSync(sidecar).mode & 0o022, 0);
   const { ino } = statSync(launcher);
   assert.deepEqual(await ensureNative(root), { launcher, init });

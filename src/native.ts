@@ -35,7 +35,7 @@ export class NativeError extends Error {
 
 const run = promisify(execFile);
 
-/** The package's root: dist/src/native.js is two directories below it. */
+/** The package's root: dist/src/native.js and dist/shoal/*.js are two directories below it. */
 function packageRoot(): string {
   return join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 }
@@ -98,7 +98,7 @@ function marksOf(root: string): Marks {
     if (/\.[ch]$/.test(name)) hash.update(`\0${name}\0`).update(readFileSync(join(directory, name)));
   }
   // What the launcher reads beside itself: the node and the script that `shoal make` and the daemon's start mean.
-  const install = `${process.execPath}\0${join(root, 'dist/src/cli/main.js')}\0`;
+  const install = `${process.execPath}\0${join(root, 'dist/shoal/main.js')}\0`;
   return { sources: hash.digest('hex'), install };
 }
 

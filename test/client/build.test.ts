@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { openRuntimeDir } from '../../src/trust/runtime-dir.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const main = join(root, 'dist/src/cli/main.js');
+const main = join(root, 'dist/shoal/main.js');
 const base = mkdtempSync(join(tmpdir(), 'shoal-build-'));
 const project = join(base, 'project');
 let worker: ChildProcess;

@@ -12,7 +12,7 @@ import { waitUntil } from '../../bench/wait.ts';
 import { encodeControlRequest, maxRequestBytes } from '../../src/client/launcher-wire.ts';
 import { openRuntimeDir } from '../../src/trust/runtime-dir.ts';
 
-const main = fileURLToPath(new URL('../../../dist/src/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../../dist/shoal/main.js', import.meta.url));
 const base = mkdtempSync(join(tmpdir(), 'shoal-hostile-'));
 const { socket: path } = openRuntimeDir();
 const log = join(base, 'state', 'shoal', 'daemon.log');
