@@ -22,10 +22,10 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { cacheDir } from './user-directories.ts';
 
 export type Native = { readonly launcher: string; readonly init: string };
 
@@ -151,11 +151,6 @@ export async function buildNative(directory: string, root: string = packageRoot(
   });
 }
 
-function cacheOf(env: NodeJS.ProcessEnv): string {
-  const named = env['XDG_CACHE_HOME'] ?? '';
-  return join(isAbsolute(named) ? named : join(homedir(), '.cache'), 'shoal');
-}
-
 /** The programs of this installation, compiled now if there are none. @throws NativeError without a C compiler. */
 export async function ensureNative(root: string = packageRoot()): Promise<Native> {
   const marks = marksOf(root);
@@ -163,7 +158,7 @@ export async function ensureNative(root: string = packageRoot()): Promise<Native
   const found = look(carried, marks);
   if (found === 'ready') return programsIn(carried);
   const key = createHash('sha256').update(marks.sources).update(marks.install).digest('hex').slice(0, 16);
-  const directory = join(cacheOf(process.env), `native-${key}`);
+  const directory = join(cacheDir(), `native-${key}`);
   if (found === 'nothing' || look(directory, marks) === 'ready') return buildNative(directory, root);
   const from = programsIn(carried);
   return place(directory, marks, (into) => {

@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { startClient } from '../client/compose.ts';
-import { logTo, stateDir } from '../observe/log-file.ts';
+import { logTo } from '../observe/log-file.ts';
+import { stateDir } from '../user-directories.ts';
 import type { Invocation } from './main.ts';
 
 // A daemon lives for a build, and most of its code runs a few hundred times. V8 would spend a third of the daemon's CPU

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { ensureNative } from '../native.ts';
-import { stateDir } from '../observe/log-file.ts';
+import { stateDir } from '../user-directories.ts';
 import { openRuntimeDir } from '../trust/runtime-dir.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
 import { startWorker, type ListenAddress, type Worker, type WorkerEvent } from '../worker/worker.ts';

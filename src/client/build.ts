@@ -2,11 +2,12 @@
 // command with the terminal as it is, then the summary. The command's own status is the result, whatever the farm did.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, homedir } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { discoverCompilers } from '../compiler/discover.ts';
 import { ensureNative } from '../native.ts';
 import type { Summary } from '../observe/tally.ts';
+import { cacheDir } from '../user-directories.ts';
 import { ask, askOrStart, processGone, type Line } from './attach.ts';
 import type { ControlAnswer, ControlRequest, Progress } from './control.ts';
 import { layOutNames } from './names.ts';
@@ -76,11 +77,6 @@ async function reopenSession(request: BuildRequest): Promise<Session | undefined
     if (line !== undefined) return sessionOn(line, request.warn);
   }
   return sessionOn(await askOrStart(sessionRequest(request, true), request.mainScript), request.warn);
-}
-
-/** `~/.cache/shoal`, or where XDG says. */
-export function cacheDir(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal');
 }
 
 async function buildEnvironment(session: Session | undefined): Promise<NodeJS.ProcessEnv> {

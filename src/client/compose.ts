@@ -8,7 +8,7 @@ import { realFiles } from '../includes/files.ts';
 import { realClock } from '../observe/clock.ts';
 import { connect } from '../reapi/client.ts';
 import { isOwnSocket, openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
-import { cacheDir } from './build.ts';
+import { cacheDir } from '../user-directories.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
 import { loadLayerPaths, saveLayerPaths } from './kept-layer.ts';
 import { loadScans, saveScans } from './kept-scans.ts';

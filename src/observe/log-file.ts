@@ -1,18 +1,9 @@
 // The log of a process that has no terminal: a file that is made with its first line, so a process without trouble
 // leaves none. Bounded: what is there when it grows past its size goes to FILE.1, in place of an older one.
 import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import { dirname } from 'node:path';
 
 const maxLogBytes = 1 << 20;
-
-/** `~/.local/state/shoal`, or where XDG says: what is kept beyond a cache. */
-export function stateDir(env: Environment): string {
-  const named = env['XDG_STATE_HOME'] ?? '';
-  return join(isAbsolute(named) ? named : join(homedir(), '.local', 'state'), 'shoal');
-}
 
 function makeRoom(path: string): void {
   const sizeBytes = statSync(path, { throwIfNoEntry: false })?.size;
