@@ -15,11 +15,15 @@ import { shoal } from './sides/shoal.ts';
 
 const sides: readonly Side[] = [nothing, local, ccache, icecream, distccLzo, distcc, shoal];
 
-const usage = `npm run bench -- [--rounds N] [--only SIDE,…] [--every N] [--jobs N] [--name NAME]
+const besideByDefault = 'distcc,shoal';
+
+const usage = `npm run bench -- [--rounds N] [--only SIDE,…] [--every N] [--jobs N] [--beside SIDE,…] [--name NAME]
 
   --rounds N   each side so many times, in turn; the medians are printed (default 3)
-  --only …     only these sides, and "plain" (the compiles alone, beside a third build) and "extras" (one file, nothing to do, launcher):
-               ${[...sides.map(({ name }) => name), 'plain', 'extras'].join(', ')}
+  --only …     only these sides, and "extras" (one file, nothing to do, launcher):
+               ${[...sides.map(({ name }) => name), 'extras'].join(', ')}
+  --beside …   sides that build a third time, beside the same compiles run plainly, for what their workers cost beyond
+               the compiler (default ${besideByDefault}: the goals are about these)
   --every N    only every Nth file of the corpus, for a quick look
   --jobs N     make -jN (default 4)
   --name NAME  keep the output as bench/results/DATE-NAME.txt
@@ -28,6 +32,7 @@ const usage = `npm run bench -- [--rounds N] [--only SIDE,…] [--every N] [--jo
 type Options = {
   readonly rounds: number;
   readonly chosen: (name: string) => boolean;
+  readonly beside: ReadonlySet<string>;
   readonly everyNth: number;
   readonly jobs: number;
   readonly name: string | undefined;
@@ -35,26 +40,35 @@ type Options = {
 
 function optionsFrom(args: readonly string[]): Options | undefined {
   const text = { type: 'string' } as const;
-  const options = { rounds: text, only: text, every: text, jobs: text, name: text, help: { type: 'boolean' } } as const;
+  const options = {
+    rounds: text,
+    only: text,
+    every: text,
+    jobs: text,
+    beside: text,
+    name: text,
+    help: { type: 'boolean' },
+  } as const;
   const { values } = parseArgs({ args: [...args], options });
   if (values.help === true) return undefined;
   const only = values.only?.split(',');
   return {
     rounds: Number(values.rounds ?? 3),
     chosen: (name) => only === undefined || only.includes(name),
+    beside: new Set((values.beside ?? besideByDefault).split(',')),
     everyNth: Number(values.every ?? 1),
     jobs: Number(values.jobs ?? 4),
     name: values.name,
   };
 }
 
-async function measureAll({ rounds, chosen, everyNth, jobs }: Options): Promise<Results> {
+async function measureAll({ rounds, chosen, beside, everyNth, jobs }: Options): Promise<Results> {
   const scratch = scratchDirectory();
   const cache = '.cache/corpus';
   mkdirSync(cache, { recursive: true });
   const tree = { projects: ['leveldb', 'abseil'], flags: ['-O0'], everyNth } as const;
   const network = makeNetwork(2);
-  const plan: Plan = { network, scratch, cache, tree, jobs, plain: chosen('plain') };
+  const plan: Plan = { network, scratch, cache, tree, jobs, beside };
   const running = sides
     .filter(({ name }) => chosen(name))
     .map((side): { side: Side; rounds: Round[] } => ({ side, rounds: [] }));

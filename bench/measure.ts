@@ -34,8 +34,8 @@ export type Plan = {
   readonly cache: string;
   readonly tree: TreeOptions;
   readonly jobs: number;
-  /** Measure what the compiler costs by itself. */
-  readonly plain: boolean;
+  /** The sides for which is measured what the compiler costs by itself. */
+  readonly beside: ReadonlySet<string>;
 };
 
 export async function measureRound(side: Side, plan: Plan): Promise<Round> {
@@ -76,7 +76,8 @@ type Besides = Omit<Measured, 'running' | 'which'> & { readonly build: (which: W
  */
 async function measureBeside({ side, tree, plan, ground, build }: Besides): Promise<Beside> {
   const { input } = side;
-  if (!plan.plain || input === undefined) return { workerCpuMsPerFile: Number.NaN, compilerCpuMsPerFile: Number.NaN };
+  if (!plan.beside.has(side.name) || input === undefined)
+    return { workerCpuMsPerFile: Number.NaN, compilerCpuMsPerFile: Number.NaN };
   changeEverySource(tree, `beside ${Date.now()}`);
   const plain = await preparePlain({ lines: tree.lines, input, jobs: plan.jobs, scratch: ground.scratch });
   const [compilerCpuMs, { workerCpuMs, files }] = await Promise.all([plain(), build('second')]);
