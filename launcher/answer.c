@@ -117,6 +117,17 @@ static bool take_end(struct answer *answer, uint32_t size)
 	return WIFEXITED(answer->wait_status) || WIFSIGNALED(answer->wait_status);
 }
 
+static bool take_reason(struct answer *answer, uint32_t size)
+{
+	static const char not_a_compiler[] = "not-a-compiler";
+	const unsigned char *reason = take(size);
+	if (!reason)
+		return false;
+	answer->not_a_compiler =
+		size == sizeof not_a_compiler - 1 && memcmp(reason, not_a_compiler, size) == 0;
+	return true;
+}
+
 enum verdict receive_answer(int socket, struct answer *answer)
 {
 	input.socket = socket;
@@ -140,7 +151,7 @@ enum verdict receive_answer(int socket, struct answer *answer)
 		case 'X':
 			return take_end(answer, size) ? VERDICT_DONE : VERDICT_BROKEN;
 		case 'R':
-			return take(size) ? VERDICT_RUN_HERE : VERDICT_BROKEN;
+			return take_reason(answer, size) ? VERDICT_RUN_HERE : VERDICT_BROKEN;
 		default:
 			whole = false;
 		}

@@ -37,7 +37,7 @@ const char *base_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static bool is_self(const struct stat *file)
+bool is_self(const struct stat *file)
 {
 	static struct stat self;
 	static bool known;
@@ -84,15 +84,6 @@ static const char *compiler_above(void)
 	return *colon == ':' && (process == getpid() || process == getppid()) ? colon + 1 : NULL;
 }
 
-void mark_running(const char *compiler)
-{
-	char *value = malloc(strlen(compiler) + 16);
-	if (!value)
-		return;
-	sprintf(value, "%d:%s", (int)getpid(), compiler);
-	setenv("SHOAL_RUNNING", value, 1);
-}
-
 /* The first candidate of that name on PATH, in fresh memory, or NULL. */
 static char *find_on_path(const char *name)
 {
@@ -127,14 +118,19 @@ bool find_compiler(struct command *command)
 {
 	char *word = command->argv[0];
 	struct stat file;
+	command->name = word;
 	if (strchr(word, '/') && (stat(word, &file) != 0 || !is_self(&file))) {
 		command->compiler = word;
 		return true;
 	}
 	command->compiler = find_on_path(base_of(word));
-	/* A driver called by its bare name looks itself up on PATH and takes its own place from there: it would find our
-	 * link, and gcc 12 then does not even find its cc1. So it sees where it is; its messages have the last part only. */
-	if (command->compiler)
-		command->argv[0] = command->compiler;
-	return command->compiler != NULL;
+	if (!command->compiler)
+		return false;
+	/* Who calls our link by its path found it on PATH, and would have found the compiler there. */
+	if (strchr(word, '/'))
+		command->name = command->compiler;
+	/* A driver called by its bare name looks itself up on PATH and takes its own place from there; where it cannot be
+	 * made to find itself (run.c), it sees where it is. */
+	command->argv[0] = command->compiler;
+	return true;
 }

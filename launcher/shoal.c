@@ -10,39 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Where the daemon's connection goes in a compiler run here: out of the way of descriptors that builds pass around. */
-enum { connection_fd = 200 };
-
-/* A file without #! is a script of sh to everyone who executes commands; execv alone refuses it. */
-static void exec_script(const struct command *command)
-{
-	size_t count = 0;
-	while (command->argv[count])
-		count++;
-	char **words = calloc(count + 2, sizeof *words);
-	if (!words)
-		return;
-	words[0] = "sh";
-	words[1] = command->compiler;
-	memcpy(words + 2, command->argv + 1, (count - 1) * sizeof *words);
-	execv("/bin/sh", words);
-}
-
-/* Becomes the real compiler. The connection stays open in it, so that the daemon sees when the last process of the
- * compile has ended, and nobody has to wait for it. */
-static void run_here(const struct command *command, int connection)
-{
-	if (connection >= 0)
-		fcntl(connection, F_DUPFD, connection_fd); /* unlike the original, the copy survives the exec */
-	mark_running(command->compiler);
-	execv(command->compiler, command->argv);
-	if (errno == ENOEXEC)
-		exec_script(command);
-	int status = errno == ENOENT ? 127 : 126;
-	fprintf(stderr, "shoal: %s: %s\n", command->compiler, strerror(errno));
-	_exit(status);
-}
-
 static void end_as(int wait_status)
 {
 	if (WIFEXITED(wait_status))
@@ -119,10 +86,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "shoal: %s: no such compiler on PATH\n", command.argv[0]);
 		return 127;
 	}
-	if (is_set("SHOAL_DISABLE"))
-		run_here(&command, -1);
-	int connection = connect_daemon();
 	struct answer answer = {0};
+	if (is_set("SHOAL_DISABLE"))
+		run_here(&command, &answer, -1);
+	int connection = connect_daemon();
 	enum verdict verdict = VERDICT_BROKEN;
 	if (connection >= 0 && send_request(connection, &command))
 		verdict = receive_answer(connection, &answer);
@@ -130,5 +97,5 @@ int main(int argc, char **argv)
 		print_and_end(&answer);
 	if (verdict != VERDICT_RUN_HERE)
 		refuse_if_strict(&command);
-	run_here(&command, verdict == VERDICT_RUN_HERE ? connection : -1);
+	run_here(&command, &answer, verdict == VERDICT_RUN_HERE ? connection : -1);
 }

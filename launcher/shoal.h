@@ -11,13 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdnoreturn.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 extern char **environ;
 
 struct command {
 	char *compiler; /* as it is executed: absolute, or relative to the working directory; links not followed */
-	char **argv;    /* as the compiler shall see it */
+	char **argv;    /* as a compiler elsewhere shall see it: the first word is where it stands */
+	char *name;     /* the first word that it would have had here without us */
 	int closed;     /* bits 1, 2, 4: descriptors 0, 1, 2 were closed when we started */
 };
 
@@ -40,13 +43,17 @@ struct answer {
 	size_t count;
 	struct buffer text[2]; /* for stdout and stderr */
 	int wait_status;
+	bool not_a_compiler; /* of a command that is to run here: it may be a wrapper that calls one */
 };
 
 /* find.c: which compiler is meant */
 bool is_subcommand(const char *word);
 const char *base_of(const char *path);
+bool is_self(const struct stat *file);
 bool find_compiler(struct command *command);
-void mark_running(const char *compiler);
+
+/* run.c: the compiler run here */
+noreturn void run_here(struct command *command, const struct answer *answer, int connection);
 
 /* daemon.c: the daemon's socket, started if need be */
 int connect_daemon(void);

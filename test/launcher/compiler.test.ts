@@ -33,6 +33,73 @@ test('the real gcc finds its parts behind a masquerade, by name, by path and as 
   }
 });
 
+const names = join(stage.base, 'names');
+mkdirSync(names);
+for (const name of ['gcc', 'clang', 'shoal']) symlinkSync(stage.launcher, join(names, name));
+writeFileSync(join(work, 'again'), '@again');
+
+for (const compiler of ['gcc', 'clang']) {
+  test(`${compiler} run here says what it says without a launcher, also of where it stands`, async () => {
+    await runHere();
+    const real = execFileSync('/bin/sh', ['-c', `command -v ${compiler}`], { encoding: 'utf8' }).trim();
+    const calls = [
+      { launched: [compiler], plain: [compiler] },
+      { launched: [shoal, compiler], plain: [compiler] },
+      { launched: [join(names, compiler)], plain: [real] },
+      { launched: [shoal, real], plain: [real] },
+    ];
+    for (const args of [['-v'], ['@again', '-c', 'x.c'], ['-###', '-S', 'x.c', '-o', 'y.s'], ['-print-search-dirs']]) {
+      for (const before of [[], ['/none', ''], ['/none', names]]) {
+        for (const { launched, plain } of calls) {
+          const others = before.filter((directory) => directory !== names);
+          const expected = await stage.launch(['env', ...plain, ...args], pathOf(...others));
+          const got = await stage.launch(['env', ...launched, ...args], pathOf(names, ...before));
+          assert.deepEqual(got, expected, launched.join(' '));
+        }
+      }
+    }
+  });
+}
+
+/** A program that tells by what name it was called, and its PATH. */
+const tellsName = join(stage.base, 'tells-name');
+writeFileSync(
+  `${tellsName}.c`,
+  '#include <stdio.h>\n#include <stdlib.h>\nint main(int n, char **v) { return printf("%s %s\\n", v[0], getenv("PATH")) < n; }\n',
+);
+execFileSync('gcc', [`${tellsName}.c`, '-o', tellsName]);
+
+test('where the compiler cannot find itself by its name alone, it is told where it is', async () => {
+  const place = (name: string, links: Readonly<Record<string, string>>): string => {
+    const directory = join(stage.base, name);
+    mkdirSync(directory);
+    for (const [link, target] of Object.entries(links)) symlinkSync(target, join(directory, link));
+    return directory;
+  };
+  const own = place('own', { gcc: tellsName });
+  const mixed = place('mixed', { gcc: stage.launcher, other: '/bin/true' });
+  const cached = place('cached', { gcc: 'ccache' });
+  writeFileSync(join(cached, 'ccache'), '#!/bin/sh\n', { mode: 0o755 });
+  const told = async (directories: readonly string[], command: string): Promise<string> =>
+    (await stage.launch(['env', command], { PATH: [...directories, '/usr/bin'].join(delimiter) })).stdout;
+  await runHere();
+  assert.equal(await told([names, own], 'gcc'), `gcc ${own}:/usr/bin\n`);
+  assert.equal(await told([own, names], join(names, 'gcc')), `${own}/gcc ${own}:/usr/bin\n`);
+  // What else is in a directory may be wanted by the compiler.
+  assert.equal(await told([mixed, own], 'gcc'), `${own}/gcc ${mixed}:${own}:/usr/bin\n`);
+  assert.equal(await told([names, mixed, own], 'gcc'), `${own}/gcc ${mixed}:${own}:/usr/bin\n`);
+  assert.equal(await told([names, cached, own], 'gcc'), `${own}/gcc ${cached}:${own}:/usr/bin\n`);
+});
+
+test('a program that is no compiler may call one, and finds the launcher where it was', async () => {
+  const own = join(stage.base, 'wrapper');
+  mkdirSync(own);
+  symlinkSync(tellsName, join(own, 'gcc'));
+  await stage.daemon((_request, socket) => void socket.write(encodeRunHere('not-a-compiler')));
+  const { stdout } = await stage.launch(['env', 'gcc'], pathOf(names, own));
+  assert.equal(stdout, `${own}/gcc ${pathOf(names, own)['PATH']}\n`);
+});
+
 test('a wrapper that looks for the next compiler on PATH, and finds the launcher, gets the one after itself', async () => {
   const [outer, inner] = [join(stage.base, 'outer'), join(stage.base, 'inner')];
   // As colorgcc does: the first gcc on PATH that is not this script; run as a child, or in its own place.

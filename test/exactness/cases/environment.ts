@@ -189,6 +189,7 @@ const responseFiles: readonly Case[] = [
     run: '$CC @d/args -c x.c',
   }),
   args('missing', '', { run: '$CC @none -c x.c', ends: ['response-file'] }),
+  args('in itself', '@args', { ends: ['response-file'] }),
   args('with an odd end', '-DA=1 "-DB=2', {}),
   args('with CRLF', '-O2\r\n-Wall\r\n'),
   args('a comment sign is none', '-DA=#1 # -O2', { ends: ['several-inputs'] }),
@@ -196,6 +197,15 @@ const responseFiles: readonly Case[] = [
     files: { ...c, args: '-O2 -g -MD -MF d/x.dep -Id -DX=1 -include a.h', 'a.h': 'int a;\n', 'd/': '' },
   }),
   args('between options', '-O2', { run: '$CC -g @args -c x.c -o y.o @args' }),
+];
+
+// A driver tells where it stands and by what name it was called.
+const places: readonly Case[] = [
+  { name: 'what it is', files: {}, run: '$CC -v; $CXX -v', ends: ['probe-conftest', 'probe-conftest'] },
+  { name: 'what it is, by its full path', files: {}, run: '"$(command -v $CC)" -v', ends: ['probe-conftest'] },
+  { name: 'what it does', files: c, run: '$CC -v -S x.c -o y.s', ends: ['verbose'] },
+  { name: 'what it would do', files: c, run: '$CXX -### -S x.c -o y.s', ends: ['verbose'] },
+  { name: 'where its parts are', files: {}, run: '$CC -print-search-dirs', ends: ['probe-conftest'] },
 ];
 
 const passed: readonly Case[] = [
@@ -219,5 +229,5 @@ const passed: readonly Case[] = [
 
 export const environment: Theme = {
   name: 'environment',
-  cases: [...paths, ...times, ...limits, ...responseFiles, ...passed],
+  cases: [...paths, ...times, ...limits, ...responseFiles, ...places, ...passed],
 };
