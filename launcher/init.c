@@ -157,9 +157,41 @@ static void leave_session(void)
 	syscall(nr_close_range, 3U, ~0U, 0U);
 }
 
+static pid_t inner;
+
+static void block_end(int how)
+{
+	sigset_t end;
+	sigemptyset(&end);
+	sigaddset(&end, SIGTERM);
+	sigprocmask(how, &end, NULL);
+}
+
+static void end_slot(int number)
+{
+	(void)number;
+	kill(inner, SIGKILL);
+}
+
+/* The keeper's end is the slot's: the kernel lets go of the inner init, pid 1 of all of it, only when every process of
+ * the slot is gone. SIGTERM ends it in that order; the keeper's own death by SIGKILL takes all with it too, but then
+ * nobody can tell when the last is gone. */
+static int keep(void)
+{
+	int status;
+	signal(SIGTERM, end_slot);
+	block_end(SIG_UNBLOCK);
+	close(0);
+	close(1);
+	while (waitpid(inner, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 4;
+}
+
 static _Noreturn void run_slot(struct slot *slot, uid_t uid, gid_t gid)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	block_end(SIG_UNBLOCK);
 	map_ids(uid, gid);
 	if (slot->state_tree < 0)
 		open_trees(slot);
@@ -195,15 +227,11 @@ int main(int argc, char **argv)
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	unsigned long flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-	long inner = syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+	block_end(SIG_BLOCK);
+	inner = syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (inner < 0)
 		fail("user namespace", NULL);
 	if (inner == 0)
 		run_slot(&slot, uid, gid);
-	int status;
-	close(0);
-	close(1);
-	while (waitpid(inner, &status, 0) < 0 && errno == EINTR)
-		continue;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 4;
+	return keep();
 }

@@ -242,6 +242,21 @@ test('a closed slot has no process left, and takes no job', async () => {
   assert.equal((await slot.run(shell('exit'))).kind, 'failed');
 });
 
+test('when a slot says that it is closed, the last of its processes is gone', async () => {
+  const marker = '86399.25';
+  const many = shell(`for i in $(seq 100); do sleep ${marker} & done; wait`, { limits: { ...plenty, processes: 200 } });
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const slot = (await startSlot(fixture.options)) as Slot;
+    assert.ok(!isRefusal(slot));
+    const running = slot.run(many);
+    for (const end = Date.now() + momentMs; processesWith(`sleep\0${marker}`).length < 100; await pause(5))
+      assert.ok(Date.now() < end);
+    await slot.close();
+    assert.deepEqual(processesWith(`sleep\0${marker}`), []);
+    assert.deepEqual(await running, { kind: 'failed', why: 'closed' });
+  }
+});
+
 test('kill -9 of the worker leaves no process and no mount', async () => {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
   const marker = '86399.125';

@@ -79,7 +79,8 @@ function startInit({ initPath, stateDir, runAs, host }: SlotOptions): Init {
   const kill = (why: string): void => {
     if (dead !== undefined) return;
     dead = why;
-    child.kill('SIGKILL');
+    // Not SIGKILL: the init's keeper ends its slot and waits for the last process of it.
+    child.kill('SIGTERM');
     mourner?.(why);
   };
   const read = newFrameReader();
@@ -92,7 +93,6 @@ function startInit({ initPath, stateDir, runAs, host }: SlotOptions): Init {
   });
   child.stdin.on('error', () => undefined);
   const gone = new Promise<void>((resolve) => {
-    // The init's descendants hold the other end of stdout, so this comes after the last of them.
     child.on('close', (code, signal) => {
       kill(`the sandbox ended (${signal ?? `status ${code}`})`);
       resolve();
