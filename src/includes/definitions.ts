@@ -1,5 +1,5 @@
 // Macro definitions of a file, read only once some compile reaches an include that is made by macros.
-import { mayBeginDirective, replaceTrigraphs } from './scan.ts';
+import { decode, mayBeginDirective, replaceTrigraphs } from './scan.ts';
 
 export type Definition = {
   /** Undefined for a macro without parentheses. */
@@ -42,10 +42,10 @@ export function mayDefine(names: DefinedNames, name: string): boolean {
 const maxBody = 240;
 
 const directive =
-  /(?:#|%:)(?:[ \t\f\v]|\/\*.*?\*\/)*define(?:[ \t\f\v]|\/\*.*?\*\/)+([A-Za-z_$\x80-\xff][\w$\x80-\xff]*)(.*)/g;
+  /(?:#|%:)(?:[ \t\f\v]|\/\*(?:[^*]|\*(?!\/))*\*\/)*define(?:[ \t\f\v]|\/\*(?:[^*]|\*(?!\/))*\*\/)+([A-Za-z_$\x80-\uffff][\w$\x80-\uffff]*)([^\n\r]*)/g;
 
 export function definitionsIn(bytes: Buffer): Definitions {
-  const text = bytes.toString('latin1').replace(/\\[ \t\v\f\r]*\n/g, '');
+  const text = decode(bytes.toString('latin1')).replace(/\\[ \t\v\f\r]*\n/g, '');
   const definitions = new Map<string, Definition[]>();
   collect(text, definitions);
   if (/\?\?[=/]/.test(text)) collect(replaceTrigraphs(text).replace(/\\[ \t\v\f\r]*\n/g, ''), definitions);

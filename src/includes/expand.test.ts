@@ -65,17 +65,37 @@ test('a name that only the expansion brings to its parentheses is expanded', () 
 });
 
 test('a macro that leads to itself ends', () => {
-  assert.equal(named('A', '#define A B\n#define B A'), undefined);
+  assert.deepEqual(named('A', '#define A B\n#define B A'), []);
 });
 
-test('what is no header, or cannot be told, is unknown', () => {
-  assert.equal(named('A', ''), undefined);
-  assert.equal(named('A', '#define A B + 1'), undefined);
-  assert.equal(named('A', `#define A "${'x'.repeat(300)}"`), undefined);
+test('what no definition makes a header is an error wherever it is read, and names none', () => {
+  for (const operand of ['A', 'A(x.h)', 'A.h', 'F', 'O x.h']) {
+    assert.deepEqual(named(operand, '#define A B + 1\n#define F(x) <x>\n#define O <'), [], operand);
+  }
+  assert.deepEqual(named('UNKNOWN', ''), []);
+});
+
+test('what the compiler may know better is unknown', () => {
+  for (const operand of ['__VERSION__', '_NAME', 'A', 'ü', 'C\\u00fc', '$D']) {
+    assert.equal(named(operand, '#define A __own'), undefined, operand);
+  }
+});
+
+test('definitions are found in every form, in whatever encoding', () => {
+  assert.deepEqual(named('A', '#/* \n */define /*\n*/ A "x.h" /* y */'), ['"x.h"']);
+  assert.deepEqual(named('A', '#define A \\\n "ü.h"\r\n'), ['"ü.h"']);
+  assert.deepEqual(named('ü', '#define ü "x.h"'), ['"x.h"']);
+  assert.deepEqual(named('S(D)', '#define S(x) S_(x)\n#define S_(x) #x\n#define D a/ü.h')?.at(-1), '"a/ü.h"');
   assert.equal(
-    named('A', Array.from({ length: 60 }, (_, i) => `#define A A${i}(A) A(${i})\n#define A(x) x A x\n`).join('')),
+    headersNamed('A', () => definitionsIn(Buffer.from('#define A "\xfc"', 'latin1')).get('A') ?? []),
     undefined,
   );
+});
+
+test('what cannot be told is unknown', () => {
+  assert.equal(named('A', `#define A "${'x'.repeat(300)}"`), undefined);
+  const values = Array.from({ length: 60 }, (_, i) => `#define B b${i}\n`).join('');
+  assert.equal(named('A', `#define A B B B B B B\n${values}`), undefined);
 });
 
 test('an option defines as a directive does', () => {

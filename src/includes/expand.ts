@@ -25,18 +25,29 @@ class TooManyError extends Error {}
 
 type Work = { readonly lookup: Lookup; steps: number };
 
-/** The headers that the operand may name; undefined if that cannot be told. */
+/** The headers that the operand may name, none where every reading is an error; undefined if that cannot be told. */
 export function headersNamed(operand: string, lookup: Lookup): readonly Header[] | undefined {
   const headers = new Map<string, Header>();
+  let isCertain = true;
   try {
     for (const tokens of expand({ lookup, steps: 0 }, tokensOf(operand))) {
-      for (const header of headersOf(tokens)) headers.set(`${header.isQuoted}${header.name}`, header);
+      const named = headersOf(tokens);
+      for (const header of named) headers.set(`${header.isQuoted}${header.name}`, header);
+      isCertain &&= named.length > 0 || !tokens.some(isUncertain);
     }
   } catch (error) {
     if (error instanceof TooManyError) return undefined;
     throw error;
   }
-  return headers.size === 0 ? undefined : [...headers.values()];
+  const found = [...headers.values()];
+  if (found.length === 0 && !isCertain) return undefined;
+  // A name that is not UTF-8.
+  return found.some(({ name }) => name.includes('\ufffd')) ? undefined : found;
+}
+
+/** Where no header comes out, it may be for want of a definition that is the compiler's own, or spelled in another way. */
+function isUncertain({ text, kind }: Token): boolean {
+  return text === '\\' || (kind === 'word' && !/^[A-Za-z]\w*$/.test(text));
 }
 
 const nothing: ReadonlySet<string> = new Set();

@@ -227,7 +227,8 @@ function headerName(text: string, at: number): HeaderName | undefined {
 
 const beyondAscii = /[\x80-\xff]/;
 
-function decode(latin1: string): string {
+/** Bytes that were read as Latin-1, as the UTF-8 that they are. */
+export function decode(latin1: string): string {
   return beyondAscii.test(latin1) ? Buffer.from(latin1, 'latin1').toString('utf8') : latin1;
 }
 

@@ -264,7 +264,8 @@ test('includes made by macros follow definitions of the whole closure and of the
 test('what keeps a compile at home is named with its place', () => {
   const of = (text: string, changes?: Changes, more = {}): string =>
     verdict(scene({ '/p/a.c': text, ...more }).ask(changes));
-  assert.equal(of('\n#include NAME'), 'computed-include /p/a.c:2: NAME');
+  assert.equal(of('\n#include _NAME'), 'computed-include /p/a.c:2: _NAME');
+  assert.equal(of('\n#include NAME'), 'closure');
   assert.equal(of('x = __TIME__;'), 'timestamp-macro /p/a.c:1');
   assert.equal(of('x = __TIME__;', { sourceDateEpoch: true }), 'closure');
   assert.equal(of('x = __TIMESTAMP__;', { sourceDateEpoch: true }), 'timestamp-macro /p/a.c:1');
