@@ -133,6 +133,10 @@ function apply(draft: Draft, role: Role, value: string): ReasonId | undefined {
       return value.includes('=') ? 'unknown-option' : undefined;
     case 'code-word':
       return wordObstacle(value);
+    case 'charset':
+      return ownCharset.test(value) ? undefined : 'charset';
+    case 'source-charset':
+      return /^UTF-8$/i.test(value) ? undefined : 'charset';
     case 'compile':
     case 'assembly':
     case 'preprocess':
@@ -213,6 +217,9 @@ function apply(draft: Draft, role: Role, value: string): ReasonId | undefined {
       return isPlainForLlvm(value) ? undefined : 'pass-through';
   }
 }
+
+// What gcc converts to by itself. For all others libc loads a module, which is not among a compiler's files.
+const ownCharset = /^UTF-(?:8|(?:16|32)[LB]E)$/i;
 
 /** `-march=native` is `-m` with the value `arch=native`; a slash may be a path that the table does not foresee. */
 function wordObstacle(value: string): ReasonId | undefined {

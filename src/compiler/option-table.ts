@@ -53,6 +53,9 @@ export type Role =
   | 'code-word'
   /** As `code`, without any value. */
   | 'code-flag'
+  /** An encoding of strings, or of the source. */
+  | 'charset'
+  | 'source-charset'
   /** For the linker: no part of a compile. */
   | 'link';
 
@@ -235,7 +238,7 @@ export const optionTable: readonly OptionRow[] = [
   ['-femit-struct-debug-detailed=', 'joined', 'code-word', 'probe'],
   ['-ferror-limit=', 'joined', 'code-word', 'probe'],
   ['-fexcess-precision=', 'joined', 'code-word', 'probe'],
-  ['-fexec-charset=', 'joined', here('charset')],
+  ['-fexec-charset=', 'joined', 'charset'],
   ['-fexperimental-sanitize-metadata-ignorelist=', 'joined', here('virtual-files')],
   ['-fextend-arguments=', 'joined', 'code-word', 'probe'],
   ['-ffile-compilation-dir=', 'joined', 'code'],
@@ -247,7 +250,7 @@ export const optionTable: readonly OptionRow[] = [
   ['-fgo-', 'prefix', here('other-language')],
   ['-fimplicit-module', 'prefix', here('modules')],
   ['-finline-limit=', 'joined', 'code-word', 'probe'],
-  ['-finput-charset=', 'joined', here('charset')],
+  ['-finput-charset=', 'joined', 'source-charset'],
   ['-finstrument-functions-exclude-file-list=', 'joined', 'code'],
   ['-finstrument-functions-exclude-function-list=', 'joined', 'code'],
   ['-fintrinsic-modules-path', 'either', here('other-language')],
@@ -363,7 +366,7 @@ export const optionTable: readonly OptionRow[] = [
   ['-fvect-cost-model=', 'joined', 'code-word', 'probe'],
   ['-fvisibility', 'prefix', 'code-word', 'probe'],
   ['-fvtable-verify=', 'joined', 'code-word', 'probe'],
-  ['-fwide-exec-charset=', 'joined', here('charset')],
+  ['-fwide-exec-charset=', 'joined', 'charset'],
   ['-fxray-', 'prefix', here('virtual-files')],
   ['-fxray-function-groups=', 'joined', 'code-word', 'probe'],
   ['-fxray-ignore-loops', 'flag', 'code', 'probe'],

@@ -190,7 +190,9 @@ const ofGcc: readonly Case[] = [
   ),
   ...inC('\n-march=native\n-mtune=native -O2\n', here('native-arch')),
   ...inC('\n-fdirectives-only\n-traditional-cpp\n', hereGcc('traditional')),
-  ...inC('\n-finput-charset=ISO-8859-1\n-fexec-charset=ISO-8859-1\n', hereGcc('charset')),
+  ...inC('\n-finput-charset=ISO-8859-1\n-fexec-charset=ISO-8859-1\n-fexec-charset=UTF-16\n', hereGcc('charset')),
+  ...inC('\n-finput-charset=UTF-8 -fexec-charset=utf-8\n'),
+  ...inC('\n-fexec-charset=UTF-16BE -fwide-exec-charset=UTF-16LE\n-fexec-charset=UTF-32LE\n', gcc),
   ...inC('\n-foffload=disable\n', hereGcc('several-architectures')),
   ...inC(
     '\n-fdump-tree-gimple\n-fdump-tree-optimized -O2\n-fcompare-debug\n-dP -fdump-noaddr\n',
