@@ -76,7 +76,9 @@ async function sendJob(
       if (session.layer.present.has(answer.detail)) removePath(session.layer, answer.detail);
       epoch = epochs.begin();
     } else {
-      const isOfFarm = planned.kind === 'planned' && answer.kind === 'here';
+      // A compile that failed elsewhere rests on its plan, too: a header may have come that was not there at that look.
+      const isOfFarm =
+        planned.kind === 'planned' && answer.kind === 'here' && answer.reason !== 'remote-compile-failed';
       if (isFresh || isOfFarm) return answer;
       epoch = epochs.since(arrival);
       if (planned.kind === 'planned' && closureStands(world, session, { job, closure: planned.closure, epoch }))

@@ -127,6 +127,17 @@ test('a header that changed, with the same size, is seen by the next compile', (
   assert.deepEqual(remote, readFileSync(join(project, 'one.o')));
 });
 
+test('a header that comes into being just before its first compile is found there, also where it was missed before', () => {
+  // What a kernel's build does: a compile tells what a header shall hold, and the next one reads it.
+  const script = `mkdir -p made; for i in 1 2 3; do
+      echo "#if __has_include(\\"made/$i.h\\")\n#endif" > look$i.c; gcc -c look$i.c || exit 1
+      echo "#include \\"made/$i.h\\"" > use$i.c; echo "int made$i;" > made/$i.h; gcc -c use$i.c || exit 1
+    done`;
+  const { ran, summary } = summaryOf(['run', '--', 'sh', '-c', script]);
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.deepEqual([summary['remote'], summary['reasons']], [6, {}]);
+});
+
 test('a header that the build writes, shadows and takes away again is read as it is when its compile comes', () => {
   // Of one size, within one second: what a plan made from the last look would get wrong.
   const script = `mkdir -p near far; echo 'int far;' > far/g.h; echo '#include "g.h"' > use.c
