@@ -56,6 +56,8 @@ const outputs: readonly (readonly [line: string, language: string, files: string
   ['gcc -Wp,-MD -Wp,x.dep -c x.c', 'c', 'x.o:r x.dep:t'],
   ['gcc -Xpreprocessor -MD -Xpreprocessor x.dep -c x.c', 'c', 'x.o:r x.dep:t'],
   ['clang -Wp,-MD,x.dep -c x.c', 'c', 'x.o:r x.dep:t'],
+  // What a kernel's build asks of clang before version 16.
+  ['clang -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang -c x.c', 'c', 'x.o:r'],
   ['gcc -g -gsplit-dwarf -c x.c -o d/y', 'c', 'd/y:r d/y.dwo:r'],
   ['clang -g -gsplit-dwarf -c x.c -o d/y.o', 'c', 'd/y.o:r d/y.dwo:t'],
   ['clang -g -gsplit-dwarf -S x.c -o d/y.s', 'c', 'd/y.s:r d/y.dwo:t x.dwo:t'],

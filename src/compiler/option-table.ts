@@ -187,6 +187,7 @@ export const optionTable: readonly OptionRow[] = [
   ['-e', 'separate', 'link'],
   ['-emit-llvm', 'flag', 'bitcode'],
   ['-emit-pch', 'flag', here('precompiled-header')],
+  ['-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang', 'flag', 'code', 'probe'],
   ['-f', 'prefix', 'code-flag', 'probe'],
   ['-fabi-', 'prefix', 'code-word', 'probe'],
   ['-fada-', 'prefix', here('other-language')],
