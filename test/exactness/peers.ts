@@ -1,6 +1,6 @@
 // `npm run exactness [NAME…]`: the matrix with something else in the compiler's place, one side after the other, on one
 // worker of a network on this machine; writes the scores into docs/exactness.md. Needs root and the peers' packages.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeCpuGroup } from '../../bench/cpu.ts';
 import { makeNetwork } from '../../bench/hosts.ts';
@@ -12,10 +12,10 @@ import { icecream } from '../../bench/sides/icecream.ts';
 import { ccache } from '../../bench/sides/local.ts';
 import { clientEnvironment, shoalCommand, startWorkers } from '../../bench/sides/shoal.ts';
 import { cases } from './cases.ts';
+import { publish, type Row, type Table } from './page.ts';
 import { differing, prepareRun, type Outcomes, type Run } from './runs.ts';
 
 const width = 4;
-const page = 'docs/exactness.md';
 
 type Env = Readonly<Record<string, string>>;
 type Started = {
@@ -54,8 +54,6 @@ async function startPeer(side: Side, names: string, ground: Ground): Promise<Sta
   const { DISTCC_FALLBACK: _strict, ...env } = { ...task.env };
   return { env: { ...env, PATH: `${names}:${path}`, DISTCC_LOG: join(ground.scratch, 'distcc.log') }, daemons };
 }
-
-type Row = readonly [name: string, ...cells: string[]];
 
 async function measure(contestant: Contestant): Promise<Row[]> {
   const scratch = scratchDirectory();
@@ -101,36 +99,12 @@ function rowOf(name: string, home: Outcomes, away: Outcomes): Row {
   return [name, `${same} of ${cases.length}`, share, ...counts.map(String)];
 }
 
-const begin = '<!-- scores -->';
-const end = '<!-- end of scores -->';
-const heading = ['in the place of the compiler', 'identical', 'share', 'other status', 'other text', 'other files'];
-
-/** Puts the rows into the page's table; those of sides that did not run stay. */
-function publish(rows: readonly Row[]): void {
-  const text = readFileSync(page, 'utf8');
-  const [before = '', rest = ''] = text.split(begin);
-  const [table = '', after] = rest.split(end);
-  if (after === undefined) throw new Error(`${page} has no place for the scores`);
-  const known = table
-    .trim()
-    .split('\n')
-    .slice(2)
-    .map((line) =>
-      line
-        .split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    );
-  const cellsOf = (name: string): readonly string[] | undefined => {
-    return rows.find(([which]) => which === name) ?? known.find(([which]) => which === name);
-  };
-  const lines = contestants.flatMap(({ runs }) => runs.flatMap((name) => [cellsOf(name) ?? []]));
-  const all = [heading, heading.map(() => '---'), ...lines.filter((line) => line.length > 0)];
-  const widths = heading.map((_, at) => Math.max(...all.map((line) => line[at]?.length ?? 0)));
-  const padded = (cell: string, at: number): string => cell.padEnd(widths[at] ?? 0, cell === '---' ? '-' : ' ');
-  const made = all.map((line) => `| ${line.map(padded).join(' | ')} |`).join('\n');
-  writeFileSync(page, `${before}${begin}\n\n${made}\n\n${end}${after}`);
-}
+const table: Table = {
+  name: 'scores',
+  page: 'docs/exactness.md',
+  heading: ['in the place of the compiler', 'identical', 'share', 'other status', 'other text', 'other files'],
+  keys: contestants.flatMap(({ runs }) => runs.map((name) => [name])),
+};
 
 const wanted = process.argv.slice(2);
 const rows: Row[] = [];
@@ -138,6 +112,6 @@ for (const contestant of contestants) {
   if (wanted.length > 0 && !wanted.includes(contestant.name)) continue;
   rows.push(...(await measure(contestant)));
   // A part of the cases says nothing that others should read.
-  if (process.env['SHOAL_MATRIX_ONLY'] === undefined) publish(rows);
+  if (process.env['SHOAL_MATRIX_ONLY'] === undefined) publish(table, rows);
 }
 process.stdout.write(`${rows.map((row) => row.join(', ')).join('\n')}\n`);

@@ -2,7 +2,6 @@
 // of its own, which the tests can look into, and its processes are in a control group, so that what remains is known.
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { makeCpuGroup } from '../../bench/cpu.ts';
 import { makeNetwork } from '../../bench/hosts.ts';
 import { run, startDaemon, type Daemon, type Place } from '../../bench/processes.ts';
@@ -47,8 +46,11 @@ export function corpus(): string {
   return corpusCache;
 }
 
+/** What a farm ends with: a test, or a program's own list of what has to be undone. */
+export type Ending = { readonly after: (end: () => Promise<void>) => void };
+
 /** A farm that ends with the test. */
-export async function farmFor(test: TestContext, workerCount = 2): Promise<Farm> {
+export async function farmFor(test: Ending, workerCount = 2): Promise<Farm> {
   const directory = scratchDirectory();
   const network = makeNetwork(workerCount);
   const groups = { client: makeCpuGroup('client'), workers: makeCpuGroup('workers') };
