@@ -104,6 +104,7 @@ const stays: readonly (readonly [line: string, reason: string])[] = [
   ['gcc -fsyntax-only x.c', 'syntax-only'],
   ['gcc --version', 'probe-conftest'],
   ['gcc -c conftest.c', 'probe-conftest'],
+  ['gcc -c ztest123.c', 'probe-conftest'],
   ['gcc', 'no-input'],
   ['gcc -c x.c -o', 'usage-error'],
   ['gcc -c x.c y.c', 'several-inputs'],

@@ -274,7 +274,7 @@ function takePreprocessorWord(draft: Draft, word: PreprocessorWord): void {
 }
 
 const configureSource =
-  /(?:^|\/)(?:conftest|_configtest|CMake\w*Compiler(?:Id|ABI)|testCCompiler|testCXXCompiler|sanitycheckc(?:pp)?)\.\w+$/;
+  /(?:^|\/)(?:conftest|_configtest|ztest\d+|CMake\w*Compiler(?:Id|ABI)|testCCompiler|testCXXCompiler|sanitycheckc(?:pp)?)\.\w+$/;
 const configureDirectory = /(?:^|\/)(?:CMakeScratch|CMakeTmp|meson-private|meson-uninstalled-private)(?:\/|$)/;
 
 /** A question that a configure step asks by compiling something small. */
