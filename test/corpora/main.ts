@@ -48,7 +48,7 @@ async function measure(recipe: Recipe, compiler: CompilerName, tree: string): Pr
 
 function rowOf(recipe: string, compiler: string, compared: Compared): Row {
   const { counts, status, outputs, lines, differences, logErrors, homeMs, farmMs } = compared;
-  const share = `${((counts.remote / counts.files) * 100).toFixed(1).replace('100.0', '100')} %`;
+  const share = `${((counts.remote / Math.max(1, counts.files)) * 100).toFixed(1).replace('100.0', '100')} %`;
   const reasons = stayed(counts).map(([id, count]) => `${count} × ${id}`);
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(0)} s`;
   const found = status === 0 ? differences.length : `does not build (${differences.length})`;

@@ -18,7 +18,7 @@ const records: readonly { readonly file: RegExp; readonly varies: readonly RegEx
 ];
 
 /** Files in which a build tool says what it calls. */
-const recipes = /\.(?:txt|cmake|ninja|json|log)$|(?:^|\/)(?:Makefile|libtool|config\.status)$/;
+const recipes = /\.(?:txt|cmake|ninja|json|log|tcl)$|(?:^|\/)(?:Makefile|libtool|config\.status)$/;
 
 /** What of a file counts. */
 export function readingFor(farm: Farm): Reading {
