@@ -6,14 +6,17 @@ import type { Reading } from './outputs.ts';
 /** Ninja's and Meson's own memory, in forms of their own, with the times of files; CMake's trace with a time a line. */
 const unread = /(?:^|\/)(?:\.ninja_log|\.ninja_deps|(?:coredata|build)\.dat|cmake_trace\.txt)$/;
 
+/** Names of files that gcc and clang make for themselves. */
+const temporary = /\/(?:cc\w{6}|\w+-[0-9a-f]{6})\.\w+/g;
+
 /** Records of configure steps, in which a question to the compiler is a file of a random name. */
 const records: readonly { readonly file: RegExp; readonly varies: readonly RegExp[] }[] = [
   {
     file: /(?:^|\/)CMake(?:Output|Error)\.log$/,
-    varies: [/\bcmTC_[0-9a-f]{5}\b/g, /\bTryCompile-\w{6}\b/g, /\/cc\w{6}\.\w+/g],
+    varies: [/\bcmTC_[0-9a-f]{5}\b/g, /\bTryCompile-\w{6}\b/g, temporary],
   },
-  { file: /(?:^|\/)meson-log\.txt$/, varies: [/^Build started at .*$/gm, /\btmp\w{8}\b/g, /\/cc\w{6}\.\w+/g] },
-  { file: /(?:^|\/)config\.log$/, varies: [/\/cc\w{6}\.\w+/g] },
+  { file: /(?:^|\/)meson-log\.txt$/, varies: [/^Build started at .*$/gm, /\btmp\w{8}\b/g, temporary] },
+  { file: /(?:^|\/)config\.log$/, varies: [temporary] },
   { file: /(?:^|\/)configure\.log$/, varies: [/\bztest\d+\b/g, /^\w{3} \w{3} [ \d]\d [\d:]{8} UTC \d{4}$/gm] },
 ];
 
@@ -32,14 +35,13 @@ export function readingFor(farm: Farm): Reading {
 }
 
 /**
- * Under `shoal run` tools find the compilers in its directory of names, which configure lists; CMake writes its launcher
- * down; and a gcc that is asked with -v names itself by its path.
+ * Under `shoal run` tools find the compilers in its directory of names, which configure lists, and CMake writes its
+ * launcher down.
  */
 function withoutShoal({ names }: Farm, text: string): string {
   return text
     .replaceAll(`PATH: ${names}/\n`, '')
     .replaceAll(`${names}/`, '/usr/bin/')
-    .replaceAll(/\bCOLLECT_GCC=(?:\/usr\/bin\/)?/g, 'COLLECT_GCC=')
     .replaceAll(/\/\/Compiler launcher for \w+\.\nCMAKE_\w+_COMPILER_LAUNCHER:STRING=shoal\n\n/g, '')
     .replaceAll(/(?<=^|\s)shoal (?=\/usr\/bin\/)/gm, '');
 }
