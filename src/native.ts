@@ -117,6 +117,17 @@ function look(directory: string, marks: Marks): Found {
   return textOf(path) === marks.install && (statSync(path).mode & 0o022) === 0 ? 'ready' : 'elsewhere';
 }
 
+/** What somebody else has put there in the meantime stays, since it may be running: a full directory is not renamed over. */
+function putInPlace(temporary: string, directory: string, marks: Marks): void {
+  try {
+    renameSync(temporary, directory);
+  } catch {
+    if (look(directory, marks) === 'ready') return;
+    rmSync(directory, { recursive: true, force: true });
+    renameSync(temporary, directory);
+  }
+}
+
 /** Makes `directory`, which appears complete or not at all; of several that make it at once, one is kept. */
 async function place(directory: string, marks: Marks, make: (into: Native) => Promise<void> | void): Promise<Native> {
   mkdirSync(dirname(directory), { recursive: true });
@@ -126,10 +137,7 @@ async function place(directory: string, marks: Marks, make: (into: Native) => Pr
     writeFileSync(join(temporary, 'shoal.sources'), marks.sources);
     writeFileSync(join(temporary, 'shoal.install'), marks.install, { mode: 0o644 });
     chmodSync(temporary, 0o755); // other users run what root has installed
-    if (look(directory, marks) !== 'ready') {
-      rmSync(directory, { recursive: true, force: true });
-      renameSync(temporary, directory);
-    }
+    putInPlace(temporary, directory, marks);
   } catch (error) {
     // Between these two lines somebody else may have put the same in place.
     if (look(directory, marks) !== 'ready') throw error;
