@@ -45,7 +45,7 @@ function kernel(compiler: Compiler, ...args: readonly string[]): readonly string
 }
 
 // With W=1 many files warn, so there are messages to compare.
-const kernelParts = ['init/', 'kernel/', 'mm/', 'block/', 'crypto/', 'ipc/', 'security/', 'fs/', 'lib/'];
+const kernelParts = ['init/', 'kernel/', 'mm/', 'block/', 'crypto/', 'ipc/', 'security/', 'fs/', 'lib/', 'net/'];
 
 function benchTree(...projects: readonly ProjectName[]): Source {
   return (directory) => void layOut(directory, corpus(), { projects, flags: ['-O0', '-g', '-Wall', '-Wextra'] });
