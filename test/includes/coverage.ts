@@ -1,6 +1,6 @@
 // Whether a closure holds what a compiler looked at: every file, link and directory that it found, and nothing at a place
 // where it found nothing.
-import { lstatSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Closure } from '../../src/includes/types.ts';
 
@@ -45,17 +45,19 @@ function physical(path: string): string | undefined {
 
 type Passed = { readonly kind: 'file' | 'link' | 'directory'; readonly at: string };
 
-/** What the kernel passes on the way along a path that exists. */
+/** What the kernel passes on the way along a path that exists, or ends in a link that leads nowhere. */
 function* passedBy(path: string): Generator<Passed> {
   let at = '/';
   for (const name of path.split('/')) {
     if (name === '' || name === '.') continue;
     const next = name === '..' ? dirname(at) : join(at, name);
-    const stat = lstatSync(next);
+    const stat = lstatSync(next, { throwIfNoEntry: false });
+    if (stat === undefined) return;
     if (stat.isSymbolicLink()) {
       yield { kind: 'link', at: next };
       const target = readlinkSync(next);
       yield* passedBy(target.startsWith('/') ? target : `${at}/${target}`);
+      if (!existsSync(next)) return;
       at = realpathSync(next);
       continue;
     }
