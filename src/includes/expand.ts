@@ -239,14 +239,16 @@ function stringOf(tokens: Tokens, hasSpace: boolean): Token {
   return { text: `"${inside.join('')}"`, kind: 'string', hasSpace, hidden: nothing };
 }
 
-/** The compilers keep a space between tokens of <…> where there was one; both spellings are tried. */
+/**
+ * The compilers keep a space between tokens of <…> where there was one; both spellings are tried. Where the end is missing
+ * gcc says so, and looks for what there is.
+ */
 function headersOf(tokens: Tokens): Header[] {
   const [first, ...rest] = tokens;
   if (first?.kind === 'string') return [{ name: first.text.slice(1, -1), isQuoted: true }];
   if (first?.text !== '<') return [];
   const close = rest.findIndex((token) => token.text === '>');
-  if (close < 0) return [];
-  const inside = rest.slice(0, close);
+  const inside = close < 0 ? rest : rest.slice(0, close);
   const joined = inside.map((token) => token.text).join('');
   const spaced = (inside[0]?.hasSpace === true ? ' ' : '') + spell(inside);
   return [...new Set([joined, spaced])].map((name) => ({ name, isQuoted: false }));

@@ -203,7 +203,9 @@ function readInclude(source: Source, hash: number, start: number): void {
     return;
   }
   const code = text.charCodeAt(operand);
-  const mayBeMacro = (isWord(code) && !(code >= 48 && code <= 57)) || code === 36 || code >= 128 || code === backslash;
+  const isNameOfMacro = isWord(code) && !(code >= 48 && code <= 57);
+  // Without its end on the line, <… is taken for tokens.
+  const mayBeMacro = isNameOfMacro || code === 36 || code >= 128 || code === backslash || text[operand] === '<';
   if (mayBeMacro && !source.isComment(hash)) {
     found.computed.push({ text: decode(restOfLine(text, operand).trim()), line: lineOf(text, hash) });
   }
