@@ -3,7 +3,7 @@
 import { outputs, type Program } from './program.ts';
 
 function kept(name: string, files: Program['files'], driver = 'gcc'): Program {
-  const argv = [driver, '-MD', '-g3', '-c', 'm.c', '-o', `${outputs}/m.o`];
+  const argv = [driver, '-I.', '-MD', '-g3', '-c', 'm.c', '-o', `${outputs}/m.o`];
   return { name, files, links: {}, directories: [], older: [], argv };
 }
 
@@ -23,6 +23,12 @@ export const keptPrograms: readonly Program[] = [
     'm.c': '#define D "y.h"\n#undef D\n#/* 1\n2 */define/* 3\n4 */D "x.h"\n#include D\n',
     'x.h': 'int x;\n',
     'y.h': 'int y;\n',
+  }),
+  kept('header names without their ends', {
+    'm.c': '#define D <x.h//>\n#include D\n#include <y.h\n#if __has_include(<z.h\n#endif\n',
+    'x.h': 'int x;\n',
+    'y.h': 'int y;\n',
+    'z.h': 'int z;\n',
   }),
   kept('an include by a macro that is defined nowhere, not reached', {
     'm.c': '#ifdef D\n#include D\n#endif\n#if 0\n#include D(x.h)\n#endif\nint x;\n',
