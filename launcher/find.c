@@ -62,12 +62,27 @@ static bool is_wrapper(const char *path, const char *name)
 	return strcmp(base, name) != 0 && is_among(base, wrappers, sizeof wrappers / sizeof *wrappers);
 }
 
+bool is_program(const char *path, struct stat *file)
+{
+	return stat(path, file) == 0 && S_ISREG(file->st_mode) && access(path, X_OK) == 0;
+}
+
 static bool is_candidate(const char *path, const char *name)
 {
 	struct stat file;
-	if (stat(path, &file) != 0 || !S_ISREG(file.st_mode) || access(path, X_OK) != 0)
-		return false;
-	return !is_self(&file) && !is_wrapper(path, name);
+	return is_program(path, &file) && !is_self(&file) && !is_wrapper(path, name);
+}
+
+/* The name in the first directory of `path`, where none is the working directory; gives that directory's length. The
+ * candidate needs room for both and three bytes more. */
+size_t spell_candidate(char *candidate, const char *path, const char *name)
+{
+	size_t length = strcspn(path, ":");
+	if (length == 0)
+		sprintf(candidate, "./%s", name);
+	else
+		sprintf(candidate, "%.*s/%s", (int)length, path, name);
+	return length;
 }
 
 /* A wrapper named gcc may look for "the next gcc on PATH" and find us, who would find the wrapper: so the compiler that
@@ -94,11 +109,7 @@ static char *find_on_path(const char *name)
 	char *candidate = malloc(strlen(path) + strlen(name) + 3);
 	char *found = NULL;
 	for (const char *at = path; candidate;) {
-		size_t length = strcspn(at, ":");
-		if (length == 0)
-			sprintf(candidate, "./%s", name);
-		else
-			sprintf(candidate, "%.*s/%s", (int)length, at, name);
+		size_t length = spell_candidate(candidate, at, name);
 		if (above && strcmp(above, candidate) == 0) {
 			free(found);
 			found = NULL;

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,19 +73,17 @@ static char *path_without_us(const char *path, const char *name)
 /* Whether a driver of that name, looking for itself along `path`, arrives at `compiler`. */
 static bool finds_itself(const char *path, const char *name, const char *compiler)
 {
-	char candidate[PATH_MAX];
+	char *candidate = malloc(strlen(path) + strlen(name) + 3);
+	bool found = false, more = candidate != NULL;
 	struct stat file;
-	for (const char *at = path;; at++) {
-		size_t length = strcspn(at, ":");
-		int size = length > 0 ? snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, at, name)
-				      : snprintf(candidate, sizeof candidate, "./%s", name);
-		if (size < (int)sizeof candidate && access(candidate, X_OK) == 0 && stat(candidate, &file) == 0 &&
-		    S_ISREG(file.st_mode))
-			return strcmp(candidate, compiler) == 0;
-		at += length;
-		if (*at == '\0')
-			return false;
+	for (const char *at = path; more && !found; at++) {
+		at += spell_candidate(candidate, at, name);
+		found = is_program(candidate, &file);
+		more = *at != '\0';
 	}
+	bool itself = found && strcmp(candidate, compiler) == 0;
+	free(candidate);
+	return itself;
 }
 
 static void hide_ourselves(struct command *command)

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdnoreturn.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -50,10 +49,12 @@ struct answer {
 bool is_subcommand(const char *word);
 const char *base_of(const char *path);
 bool is_self(const struct stat *file);
+bool is_program(const char *path, struct stat *file);
+size_t spell_candidate(char *candidate, const char *path, const char *name);
 bool find_compiler(struct command *command);
 
 /* run.c: the compiler run here */
-noreturn void run_here(struct command *command, const struct answer *answer, int connection);
+_Noreturn void run_here(struct command *command, const struct answer *answer, int connection);
 
 /* daemon.c: the daemon's socket, started if need be */
 int connect_daemon(void);

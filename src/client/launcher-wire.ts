@@ -210,8 +210,10 @@ export function completedFrames(done: Completed): readonly Buffer[] {
   return frames;
 }
 
-/** "Run it yourself", with the reason's id for whoever traces the socket. */
-/** The launcher understands one reason, `not-a-compiler`: what a wrapper calls shall still find the launcher on PATH. */
+/**
+ * "Run it yourself", with the reason's id for whoever traces the socket. The launcher understands one,
+ * `not-a-compiler`: what a wrapper calls shall still find the launcher on PATH.
+ */
 export function encodeRunHere(reason: string): Buffer {
   return Buffer.concat([frameHead('R', Buffer.byteLength(reason)), Buffer.from(reason)]);
 }

@@ -1,5 +1,6 @@
 // What stands in the files of a generated program: directives in every form, around statements that leave in the object
 // where they were met, and in what order.
+import { oddIncludes } from '../includes/generated-tree.ts';
 import type { Choices } from './choices.ts';
 import { condition, numberNames } from './expressions.ts';
 import { operandFor, type Layout } from './layout.ts';
@@ -34,12 +35,7 @@ const directiveForms = [
   '#include ',
   '# include ',
   '#include',
-  '#import ',
-  '%:include ',
-  '#/* c */include /* d\n */',
-  '#inc\\\nlude ',
-  '#include \\\n',
-  ' /**/ #\tinclude ',
+  ...oddIncludes,
   '#include/**/',
 ] as const;
 

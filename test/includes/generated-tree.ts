@@ -26,21 +26,18 @@ const operand = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom('M1', 'M2', 'STR(D1/x.h)', 'STR(D2)', 'CAT(M, 1)', 'ANGLE(D1/z.h)') },
 );
 
+/** How else an include may begin. */
+export const oddIncludes = [
+  '#import ',
+  '%:include ',
+  '#/* c */include /* d\n */',
+  '#inc\\\nlude ',
+  '#include \\\n',
+  ' /**/ #\tinclude ',
+] as const;
+
 const directive = fc
-  .tuple(
-    fc.constantFrom(
-      '#include ',
-      '#include ',
-      '# include_next ',
-      '#import ',
-      '%:include ',
-      '#/* c */include /* d\n */',
-      '#inc\\\nlude ',
-      '#include \\\n',
-      ' /**/ #\tinclude ',
-    ),
-    operand,
-  )
+  .tuple(fc.constantFrom('#include ', '#include ', '# include_next ', ...oddIncludes), operand)
   .map((parts) => parts.join(''));
 
 const definition = fc.oneof(
