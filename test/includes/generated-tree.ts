@@ -43,7 +43,12 @@ const directive = fc
 const definition = fc.oneof(
   fc.tuple(fc.constantFrom('M1', 'M2'), operand).map(([name, value]) => `#undef ${name}\n#define ${name} ${value}`),
   fc
-    .tuple(fc.constantFrom('D1', 'D2'), fc.constantFrom('a', 'a/b', '.', 'inc', 'y.h', 'D2', 'la'))
+    .oneof(
+      // Stands for a directory. clang also looks at a file in its place, which is as good as nothing and in no closure: a
+      // build's own program may be called as a directory of headers.
+      fc.tuple(fc.constant('D1'), fc.constantFrom('a', 'a/b', '.', 'inc', 'D1', 'la')),
+      fc.tuple(fc.constant('D2'), fc.constantFrom('a', 'a/b', '.', 'inc', 'y.h', 'D1', 'D2', 'la')),
+    )
     .map(([name, value]) => `#undef ${name}\n#define ${name} ${value}`),
 );
 
