@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { newFarm, warm, closeFarm, type Farm } from '../farm/farm.ts';
 import { parseHosts, type HostSpec } from '../farm/host-spec.ts';
 import type { HostWorld } from '../farm/host.ts';
+import { loadFarmMemory, saveFarmMemory, type FarmMemory } from '../farm/memory.ts';
 import { createIncludeView } from '../includes/view.ts';
 import { realFiles } from '../includes/files.ts';
 import { realClock } from '../observe/clock.ts';
@@ -33,6 +34,7 @@ export type Farms = {
   readonly open: Map<string, SharedFarm>;
   /** Where what one build learnt is kept for the next. */
   readonly cacheDir: string;
+  readonly memory: FarmMemory;
 };
 
 type SharedFarm = { readonly farm: Farm; users: number };
@@ -54,7 +56,7 @@ export function openSession(farms: Farms, settings: Settings, cwd?: string): Ope
   const specs = specsFor(farms, settings.hosts);
   if (typeof specs === 'string') return { kind: 'invalid', why: specs };
   const key = settings.hosts ?? specs.map((spec) => spec.name).join(' ');
-  const shared = farms.open.get(key) ?? { farm: newFarm(specs, farms.world), users: 0 };
+  const shared = farms.open.get(key) ?? { farm: newFarm(specs, farms.world, farms.memory), users: 0 };
   farms.open.set(key, shared);
   shared.users += 1;
   warm(shared.farm);
@@ -76,12 +78,15 @@ export type ClientRequest = {
   readonly log: (line: string) => void;
 };
 
+const farmMemoryPath = (): string => join(cacheDir(), 'farm.json');
+
 function realFarms(directory: RuntimeDir): Farms {
   return {
     world: { connect: (target) => connect(target, { connectTimeoutMs }), clock: realClock },
     directory,
     open: new Map(),
     cacheDir: cacheDir(),
+    memory: loadFarmMemory(farmMemoryPath()),
   };
 }
 
@@ -126,6 +131,7 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
   const save = (): void => {
     saveScans(includes, cacheDir());
     results.save();
+    saveFarmMemory(farms.memory, farmMemoryPath());
   };
   return { ...daemon, ended: daemon.ended.then(save) };
 }

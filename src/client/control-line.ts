@@ -130,7 +130,7 @@ function hostStatus(farm: Farm): HostStatus[] {
     name: host.spec.name,
     state: host.state.kind,
     slots: slots.get(host.spec.name) ?? 0,
-    inFlight: host.inFlight,
+    inFlight: host.places.size,
     jobs: host.jobsDone,
     failures: host.failures,
     why: host.state.kind === 'resting' ? host.state.why : '',

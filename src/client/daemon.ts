@@ -3,12 +3,11 @@
 // nothing has happened for a while; what it made (the socket) goes with it.
 import { lstatSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { ReasonId } from '../observe/reasons.ts';
 import { addToTally, type JobEnd } from '../observe/tally.ts';
 import type { RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
-import { runJob, underStrict, type JobAnswer } from './job.ts';
+import { runJob, underStrict, type JobAnswer, type RunHere } from './job.ts';
 import {
   decodeRequest,
   completedFrames,
@@ -173,14 +172,14 @@ async function farmOut(daemon: Daemon, socket: Socket, { request, session }: Job
 // By SIGINT, as its build ended: without an answer the launcher would compile here, for nobody.
 const interrupted = { outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), waitStatus: 2 };
 
-function refusal({ reason, detail }: { readonly reason: ReasonId; readonly detail: string }) {
+function refusal({ reason, detail }: Pick<RunHere, 'reason' | 'detail'>) {
   const because = detail === '' ? reason : `${reason} (${detail})`;
   const text = `shoal: strict: this compile would have run here: ${because}\n`;
   return { outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.from(text), waitStatus: 1 << 8 };
 }
 
 /** Tells the launcher to run its compiler; it keeps the connection open while that runs, and so is timed. */
-function runHere(session: Session, socket: Socket, why: { readonly reason: ReasonId; readonly detail: string }): void {
+function runHere(session: Session, socket: Socket, why: Omit<RunHere, 'kind'>): void {
   const startedMs = performance.now();
   session.here += 1;
   socket.once('close', () => {
@@ -188,6 +187,7 @@ function runHere(session: Session, socket: Socket, why: { readonly reason: Reaso
     const seconds = (performance.now() - startedMs) / 1000;
     const end: JobEnd = { kind: 'here', reason: why.reason, detail: why.detail, seconds };
     addToTally(session.tally, end);
+    why.ended?.(seconds);
   });
   socket.resume();
   socket.write(encodeRunHere(why.reason));

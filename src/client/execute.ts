@@ -1,6 +1,7 @@
 // One action on one host: sends what the host lacks, executes, and mends a loss of blobs once.
 import { forgetAll, type ReadyHost } from '../farm/host.ts';
 import { FileChangedError } from '../includes/types.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey, type Digest } from '../reapi/digest.ts';
 import { grpcCode } from '../reapi/errors.ts';
@@ -24,13 +25,20 @@ export type Execution = {
   readonly earlier: Digest | undefined;
   readonly signal: AbortSignal;
   readonly resultCache: boolean;
+  readonly clock: Clock;
 };
 
 export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & {
   readonly client: ReapiClient;
   /** The action that gave this result. */
   readonly action: Digest;
+  /** What was sent ahead of the call, and waited for. */
+  readonly transfer: Transfer;
 };
+
+export type Transfer = { readonly bytes: number; readonly ms: number };
+
+const noTransfer: Transfer = { bytes: 0, ms: 0 };
 
 export type ExecuteEnd =
   | DoneOutcome
@@ -57,8 +65,12 @@ function missingOn({ holds }: ReadyHost, action: PlannedAction): Missing {
 const mostPlaces = 2000;
 const largestBaseBytes = 64 << 10;
 
-function noteHeld({ holds }: ReadyHost, { blobs, nowFilled }: Missing): void {
-  for (const { digest } of blobs) holds.blobs.add(digestKey(digest));
+function noteHeld(ready: ReadyHost, { blobs, nowFilled }: Missing): void {
+  const { holds } = ready;
+  for (const { digest } of blobs) {
+    holds.blobs.add(digestKey(digest));
+    ready.heldBytes += digest.sizeBytes;
+  }
   for (const directory of nowFilled) holds.filled.add(directory);
 }
 
@@ -77,13 +89,16 @@ function inputsFor(ready: ReadyHost, missing: Missing): readonly InlineInput[] {
 }
 
 /** Uploads what the host, asked first, does not hold. Jobs that come meanwhile wait for it before they rely on it. */
-async function sendMany(ready: ReadyHost, missing: Missing): Promise<void> {
+async function sendMany(ready: ReadyHost, missing: Missing, clock: Clock): Promise<Transfer> {
   noteHeld(ready, missing);
-  const upload = async (): Promise<void> => {
+  const upload = async (): Promise<Transfer> => {
     const digests = missing.blobs.map((blob) => blob.digest);
     const absent = new Set((await ready.client.findMissing(digests)).map(digestKey));
     const blobs = missing.blobs.filter((blob) => absent.has(digestKey(blob.digest)));
-    if (blobs.length > 0) await ready.client.upload(load(blobs));
+    if (blobs.length === 0) return noTransfer;
+    const startedMs = clock.nowMs();
+    await ready.client.upload(load(blobs));
+    return { bytes: sizeOf(blobs), ms: clock.nowMs() - startedMs };
   };
   const before = ready.bulkUpload;
   const done = upload().catch((error: unknown) => {
@@ -92,8 +107,10 @@ async function sendMany(ready: ReadyHost, missing: Missing): Promise<void> {
   });
   ready.bulkUpload = Promise.allSettled([before, done]).then(() => undefined);
   await before;
-  await done;
+  return done;
 }
+
+const sizeOf = (blobs: readonly TreeBlob[]): number => blobs.reduce((sum, { digest }) => sum + digest.sizeBytes, 0);
 
 /** Sends a few blobs and does not wait for the answer: Execute follows on the same connection and finds them. */
 function sendFew(ready: ReadyHost, missing: Missing): void {
@@ -103,19 +120,19 @@ function sendFew(ready: ReadyHost, missing: Missing): void {
   ready.client.upload(blobs).catch(() => forgetAll(ready));
 }
 
+type Sent = { readonly inputs: readonly InlineInput[]; readonly transfer: Transfer };
+
 /** Sees to it that the host will hold all of the action; gives what is to go along with the call that executes it. */
-async function send(ready: ReadyHost, action: PlannedAction): Promise<readonly InlineInput[]> {
+async function send(ready: ReadyHost, { action, clock }: Execution): Promise<Sent> {
   const missing = missingOn(ready, action);
   const { blobs } = missing;
-  const sizeBytes = blobs.reduce((sum, blob) => sum + blob.digest.sizeBytes, 0);
-  if (blobs.length >= askFromBlobs || sizeBytes >= mostUnaskedBytes) {
-    await sendMany(ready, missing);
-    return [];
+  if (blobs.length >= askFromBlobs || sizeOf(blobs) >= mostUnaskedBytes) {
+    return { inputs: [], transfer: await sendMany(ready, missing, clock) };
   }
   const inputs = ready.takesInputs ? inputsFor(ready, missing) : [];
   if (!ready.takesInputs && blobs.length > 0) sendFew(ready, missing);
   await ready.bulkUpload;
-  return inputs;
+  return { inputs, transfer: noTransfer };
 }
 
 function executeFailure(error: unknown): ExecuteEnd {
@@ -145,7 +162,9 @@ async function recalled(ready: ReadyHost, job: Execution): Promise<DoneOutcome |
   const { earlier } = job;
   if (earlier === undefined) return undefined;
   const outcome = await call(ready, job, { digest: earlier, inputs: [] });
-  return outcome.kind === 'done' ? { ...outcome, client: ready.client, action: earlier } : undefined;
+  return outcome.kind === 'done'
+    ? { ...outcome, client: ready.client, action: earlier, transfer: noTransfer }
+    : undefined;
 }
 
 export async function executeOn(ready: ReadyHost, job: Execution): Promise<ExecuteEnd> {
@@ -154,9 +173,9 @@ export async function executeOn(ready: ReadyHost, job: Execution): Promise<Execu
     if (before !== undefined) return before;
     const { digest } = job.action;
     for (let mends = 0; ; mends += 1) {
-      const inputs = await send(ready, job.action);
+      const { inputs, transfer } = await send(ready, job);
       const outcome = await call(ready, job, { digest, inputs });
-      if (outcome.kind === 'done') return { ...outcome, client: ready.client, action: digest };
+      if (outcome.kind === 'done') return { ...outcome, client: ready.client, action: digest, transfer };
       // What went along may not have arrived, and the host may have dropped more than it names: all is asked for again.
       if (inputs.length > 0 || outcome.kind === 'missing') forgetAll(ready);
       if (outcome.kind === 'failed') return failed(outcome);

@@ -48,6 +48,8 @@ export type Layer = {
   /** All that is present, by id: most entries of a job are there already, as the very objects, and this is how it is seen. */
   readonly byId: Map<number, TreeEntry>;
   readonly byHash: Map<string, Set<FileEntry>>;
+  /** Of all files in it. */
+  sizeBytes: number;
   /** When all of it was last compared with the disk, and the include view's generation then. */
   checked: { readonly atMs: number; readonly generation: number };
 };
@@ -62,6 +64,7 @@ export function newLayer(): Layer {
     present: new Map(),
     byId: new Map(),
     byHash: new Map(),
+    sizeBytes: 0,
     checked: { atMs: 0, generation: -1 },
   };
 }
@@ -120,7 +123,10 @@ function place(layer: Layer, entry: TreeEntry): void {
     if (entry.kind === 'file') node.files.set(name, entry);
     else node.symlinks.set(name, entry.target);
     touch(node);
-    if (entry.kind === 'file') noteContent(layer, entry);
+    if (entry.kind === 'file') {
+      noteContent(layer, entry);
+      layer.sizeBytes += entry.digest.sizeBytes;
+    }
   }
   if (before !== undefined) layer.byId.delete(before.id);
   layer.present.set(entry.path, entry);
@@ -137,7 +143,9 @@ export function addToLayer(layer: Layer, entries: readonly TreeEntry[], except?:
 function drop(layer: Layer, path: string, entry: TreeEntry): void {
   layer.present.delete(path);
   layer.byId.delete(entry.id);
-  if (entry.kind === 'file') layer.byHash.get(entry.digest.hash)?.delete(entry);
+  if (entry.kind !== 'file') return;
+  layer.byHash.get(entry.digest.hash)?.delete(entry);
+  layer.sizeBytes -= entry.digest.sizeBytes;
 }
 
 /** Takes out what no longer exists at home, or not as it is here, with all that was below it. */

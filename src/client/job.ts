@@ -8,40 +8,83 @@
 //   5 execute      there; elsewhere if the host fails; then home
 //   6 look again   what it read is still on the disk, or it begins anew at 2
 //   7 answer       the outputs, checked, for the launcher to write
-import { giveBack, takePlace } from '../farm/farm.ts';
-import { troubleWith, type Host, type ReadyHost } from '../farm/host.ts';
+import { resolve } from 'node:path';
+import { leaveHome, takePlace, type Farm, type PlaceRequest, type Stay } from '../farm/farm.ts';
+import { troubleWith, type Host } from '../farm/host.ts';
+import { noteHere } from '../farm/learn.ts';
+import { expectedWork, type WorkName } from '../farm/work.ts';
 import { FileChangedError } from '../includes/types.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
 import { makeAction, type PlannedAction } from './action.ts';
 import { closureStands, findClosure, layInputs, type JobClosure } from './closure.ts';
-import { executeOn, type Execution } from './execute.ts';
 import { resultKey } from './result-key.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
 import { removePath } from './input-tree.ts';
+import { executeAt, triedWith } from './race.ts';
 import { completedFrom } from './outputs.ts';
 import { understandJob, type UnderstoodJob } from './understand.ts';
 import type { Session } from './session.ts';
+import { addToTrail, newDraft, sourceWord, trailOf, type Draft, type TrailEnd } from './trail.ts';
 import type { ClientWorld } from './world.ts';
 
 /** A job that stays here, and why. */
-export type RunHere = { readonly kind: 'here'; readonly reason: ReasonId; readonly detail: string };
+export type RunHere = {
+  readonly kind: 'here';
+  readonly reason: ReasonId;
+  readonly detail: string;
+  /** To be told once the compile has ended here, with the seconds that it took. */
+  readonly ended?: (seconds: number) => void;
+};
 
 export type JobAnswer =
   | RunHere
-  | { readonly kind: 'completed'; readonly completed: Completed; readonly end: JobEnd }
+  | {
+      readonly kind: 'completed';
+      readonly completed: Completed;
+      readonly end: Extract<JobEnd, { readonly kind: 'remote' }>;
+    }
   | { readonly kind: 'refused'; readonly reason: ReasonId; readonly detail: string };
 
 // A job goes to at most this many hosts before it comes home: each failure has cost its upload and its wait.
-const mostHosts = 2;
+const mostHosts = 3;
 
 export async function runJob(
   world: ClientWorld,
   session: Session,
   job: { readonly request: LauncherRequest; readonly signal: AbortSignal },
 ): Promise<JobAnswer> {
-  return underStrict(session, await sendJob(world, session, job));
+  const draft = newDraft(world.clock.nowMs());
+  const answer = underStrict(session, await sendJob(world, session, { ...job, draft }));
+  return recorded(world, session, { answer, draft, request: job.request });
+}
+
+type Ended = { readonly answer: JobAnswer; readonly draft: Draft; readonly request: LauncherRequest };
+
+/** Notes for `shoal explain` what became of the job; of one that runs here, also when it ends. */
+function recorded({ clock }: ClientWorld, session: Session, { answer, draft, request }: Ended): JobAnswer {
+  const sinceStart = (): number => Math.round(clock.nowMs() - session.startedMs);
+  const source = resolve(request.cwd, sourceWord(request.argv));
+  const trail = trailOf(draft, { source, buildStartedMs: session.startedMs }, trailEnd(answer, sinceStart()));
+  addToTrail(session.trail, trail);
+  if (answer.kind !== 'here') return answer;
+  const ended = (seconds: number): void => {
+    if (trail.end.kind === 'here') trail.end = { ...trail.end, endedMs: sinceStart() };
+    answer.ended?.(seconds);
+  };
+  return { ...answer, ended };
+}
+
+function trailEnd(answer: JobAnswer, endedMs: number): TrailEnd {
+  switch (answer.kind) {
+    case 'here':
+      return { kind: 'here', reason: answer.reason, detail: answer.detail, endedMs: undefined };
+    case 'refused':
+      return { kind: 'refused', reason: answer.reason, detail: answer.detail, endedMs };
+    case 'completed':
+      return { ...answer.end, endedMs };
+  }
 }
 
 /** In strict mode what could run elsewhere and does not is refused, whyever. */
@@ -56,13 +99,18 @@ const mostPlans = 3;
 async function sendJob(
   world: ClientWorld,
   session: Session,
-  { request, signal }: { readonly request: LauncherRequest; readonly signal: AbortSignal },
+  {
+    request,
+    signal,
+    draft,
+  }: { readonly request: LauncherRequest; readonly signal: AbortSignal; readonly draft: Draft },
 ): Promise<JobAnswer> {
   const { epochs } = world;
   const arrival = epochs.arrive();
   const understood = await understandJob(world, request);
   if (understood.kind === 'here') return understood;
   const { job } = understood;
+  draft.object = job.outputs[0]?.target;
   let epoch = epochs.running();
   let isFresh = epochs.isSince(epoch, arrival);
   for (let plans = 0; plans < mostPlans; plans += 1) {
@@ -70,7 +118,7 @@ async function sendJob(
     const answer =
       planned.kind === 'here'
         ? planned
-        : await executeSomewhere(world, session, { ...planned, understood: job, signal });
+        : await executeSomewhere(world, session, { ...planned, understood: job, signal, draft });
     if (answer.kind === 'here' && answer.reason === 'file-changed') {
       // Its content is gone: neither this job nor another that shares the layer can be given it.
       if (session.layer.present.has(answer.detail)) removePath(session.layer, answer.detail);
@@ -115,51 +163,77 @@ function planAction(
   }
 }
 
-type Sending = Planned & { readonly understood: UnderstoodJob; readonly signal: AbortSignal };
+type Sending = Planned & { readonly understood: UnderstoodJob; readonly signal: AbortSignal; readonly draft: Draft };
 
 async function executeSomewhere(world: ClientWorld, session: Session, sending: Sending): Promise<JobAnswer> {
-  const { action, key, understood, signal } = sending;
+  const { farm } = session;
+  const { action, key, understood, signal, draft } = sending;
+  const { resultCache } = session.settings;
   const earlier = key === undefined ? undefined : world.results.recall(key);
-  const tried = new Set<Host>();
+  const work = expectedWork(farm.memory.works, workNameOf(understood));
+  let tried: ReadonlySet<Host> = new Set();
   let last: RunHere | undefined;
   while (tried.size < mostHosts) {
-    const choice = await takePlace(session.farm, understood.toolchain.digest, tried);
+    const request = placeRequest(session, sending, { work, tried });
+    const choice = await takePlace(farm, request);
+    draft.decision ??= choice.decision;
     if (choice.kind === 'none') return last ?? { kind: 'here', reason: choice.reason, detail: choice.detail };
-    tried.add(choice.host);
-    const end = await executeInPlace(session, choice, { action, earlier, signal });
+    if (choice.kind === 'here') return chosenHere(farm, choice.stay);
+    const execution = { action, earlier, signal, resultCache, clock: world.clock };
+    const { end, place, attempts } = await executeAt(farm, choice.place, request, execution);
+    draft.attempts.push(...attempts);
+    tried = triedWith(tried, farm.hosts, attempts);
     if (signal.aborted) return { kind: 'here', reason: 'interrupted', detail: '' };
-    if (end.kind === 'done') {
-      const answer = await completedFrom(understood, choice.host, end);
-      if (answer.kind === 'completed') {
-        choice.host.failures = 0;
-        choice.host.jobsDone += 1;
-        if (key !== undefined && succeeded(answer)) world.results.remember(key, end.action);
-        return answer;
-      }
-      if (answer.kind !== 'here' || answer.reason !== 'bad-answer') return answer;
-      troubleWith(choice, session.farm.world, answer.detail);
-      last = answer;
+    if (end.kind === 'job-fault') return { kind: 'here', reason: end.reason, detail: end.detail };
+    if (end.kind === 'host-fault') {
+      last = { kind: 'here', reason: end.reason, detail: `${place.host.spec.name}: ${end.detail}` };
       continue;
     }
-    if (end.kind === 'job-fault') return { kind: 'here', reason: end.reason, detail: end.detail };
-    if (end.disconnect) troubleWith(choice, session.farm.world, end.detail);
-    last = { kind: 'here', reason: end.reason, detail: `${choice.host.spec.name}: ${end.detail}` };
+    const answer = await completedFrom(understood, place.host, end);
+    if (answer.kind === 'completed') {
+      place.host.failures = 0;
+      place.host.jobsDone += 1;
+      if (key !== undefined && succeeded(answer)) world.results.remember(key, end.action);
+      return answer;
+    }
+    if (answer.kind !== 'here' || answer.reason !== 'bad-answer') return answer;
+    troubleWith(place, farm.world, answer.detail);
+    last = answer;
   }
   return last ?? { kind: 'here', reason: 'worker-failed', detail: '' };
 }
 
-function succeeded(answer: Extract<JobAnswer, { readonly kind: 'completed' }>): boolean {
-  return answer.completed.waitStatus === 0;
+function placeRequest(
+  session: Session,
+  { understood, signal }: Sending,
+  { work, tried }: Pick<PlaceRequest, 'work' | 'tried'>,
+): PlaceRequest {
+  return {
+    build: session.id,
+    toolchain: understood.toolchain.digest,
+    work,
+    tried,
+    inputBytes: session.layer.sizeBytes,
+    mayRunHere: !session.settings.strict,
+    signal,
+  };
 }
 
-async function executeInPlace(
-  session: Session,
-  { host, ready }: { readonly host: Host; readonly ready: ReadyHost },
-  job: Omit<Execution, 'resultCache'>,
-) {
-  try {
-    return await executeOn(ready, { ...job, resultCache: session.settings.resultCache });
-  } finally {
-    giveBack(host);
-  }
+/** Every slot of the farm is busy, and this box would be done first. */
+function chosenHere(farm: Farm, stay: Stay): RunHere {
+  const ended = (seconds: number): void => {
+    noteHere(farm, stay, seconds * 1000);
+    leaveHome(farm, stay);
+  };
+  return { kind: 'here', reason: 'sooner-here', detail: '', ended };
+}
+
+/** A build names each object once; how it is optimised says as much about its time as its language. */
+function workNameOf({ unit, outputs, request }: UnderstoodJob): WorkName {
+  const optimised = request.argv.some((word) => /^-O([1-9sz]|fast)?$/.test(word) && word !== '-O0');
+  return { key: outputs[0]?.target ?? unit.source, kind: optimised ? `${unit.language} -O` : unit.language };
+}
+
+function succeeded(answer: Extract<JobAnswer, { readonly kind: 'completed' }>): boolean {
+  return answer.completed.waitStatus === 0;
 }

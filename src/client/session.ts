@@ -5,12 +5,14 @@ import { farmBytes, slotsOf, type Farm } from '../farm/farm.ts';
 import { newTally, summarize, type Summary, type Tally } from '../observe/tally.ts';
 import { newLayer, type Layer } from './input-tree.ts';
 import type { Settings } from './settings.ts';
+import { newTrail, type Trail } from './trail.ts';
 
 export type Session = {
   readonly id: string;
   readonly settings: Settings;
   readonly farm: Farm;
   readonly tally: Tally;
+  readonly trail: Trail;
   /** The input layer that the jobs of this build share. */
   readonly layer: Layer;
   /** Paths that the last build here needed: the first job puts them into the layer. */
@@ -40,6 +42,7 @@ export function newSession(settings: Settings, farm: Farm, { startedMs, expected
     settings,
     farm,
     tally: newTally(),
+    trail: newTrail(),
     layer: newLayer(),
     expected,
     startedMs,

@@ -1,60 +1,224 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { realClock } from '../observe/clock.ts';
 import type { ReapiClient } from '../reapi/client.ts';
-import { giveBack, newFarm, takePlace } from './farm.ts';
+import { farmBytes, leaveHome, leavePlace, newFarm, takePlace, type Choice, type PlaceRequest } from './farm.ts';
 import { parseHosts } from './host-spec.ts';
+import { noteDone } from './learn.ts';
+import { expectedWork } from './work.ts';
 
 const toolchain = { hash: 'a'.repeat(64), sizeBytes: 1 };
 
+/** A clock that a test moves by hand; what is due is called in order. */
+function steppedClock() {
+  let nowMs = 0;
+  const timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
+  const after = (delayMs: number, callback: () => void) => {
+    const timer = { atMs: nowMs + delayMs, callback };
+    timers.add(timer);
+    return { cancel: () => void timers.delete(timer) };
+  };
+  const step = async (ms: number): Promise<void> => {
+    for (const endMs = nowMs + ms; ;) {
+      const [next] = [...timers].filter(({ atMs }) => atMs <= endMs).toSorted((a, b) => a.atMs - b.atMs);
+      nowMs = next?.atMs ?? endMs;
+      if (next === undefined) break;
+      timers.delete(next);
+      next.callback();
+      await new Promise(setImmediate);
+    }
+  };
+  return { nowMs: () => nowMs, after, step };
+}
+
 /** A farm whose hosts all answer, with the toolchain and as many slots as the setting says. */
-function farmOf(setting: string) {
+function farmOf(setting: string, memoryKb = 0) {
   const parsed = parseHosts(setting);
-  assert.equal(parsed.kind, 'hosts');
+  assert.ok(parsed.kind === 'hosts');
   const client: Partial<ReapiClient> = {
     ready: async () => undefined,
     toolchains: async () => ({
       toolchains: [{ digest: toolchain, driver: 'gcc', version: '12' }],
       slots: 1,
+      memoryKb,
       isShoal: true,
     }),
     onClose: () => undefined,
+    bytes: () => ({ sent: 0, received: 0 }),
+    close: () => undefined,
   };
-  const hosts = parsed.kind === 'hosts' ? parsed.hosts : [];
-  return newFarm(hosts, { connect: () => client as ReapiClient, clock: realClock });
+  const clock = steppedClock();
+  const farm = newFarm(parsed.hosts, { connect: () => client as ReapiClient, clock });
+  const ask = (key: string, more: Partial<PlaceRequest> = {}): Promise<Choice> =>
+    takePlace(farm, {
+      build: 'one',
+      toolchain,
+      work: expectedWork(farm.memory.works, { key, kind: 'c' }),
+      tried: new Set(),
+      inputBytes: 0,
+      mayRunHere: false,
+      signal: new AbortController().signal,
+      ...more,
+    });
+  return { farm, clock, ask };
 }
 
-async function placesOf(farm: ReturnType<typeof farmOf>, jobs: number): Promise<Record<string, number>> {
-  const choices = await Promise.all(Array.from({ length: jobs }, () => takePlace(farm, toolchain, new Set())));
+const nameOf = (choice: Choice): string => (choice.kind === 'host' ? choice.place.host.spec.name : choice.kind);
+
+async function placesOf({ ask }: ReturnType<typeof farmOf>, jobs: number): Promise<Record<string, number>> {
+  const choices = await Promise.all(Array.from({ length: jobs }, (_, index) => ask(`job ${index}`)));
   const counts: Record<string, number> = {};
-  for (const choice of choices) {
-    assert.equal(choice.kind, 'host');
-    if (choice.kind !== 'host') continue;
-    const { name } = choice.host.spec;
-    counts[name] = (counts[name] ?? 0) + 1;
-  }
+  for (const choice of choices) counts[nameOf(choice)] = (counts[nameOf(choice)] ?? 0) + 1;
   return counts;
 }
+
+const finished = { elapsedMs: 0, hostMs: 0, waitMs: 0, peakKb: 0, transfer: { bytes: 0, ms: 0 } };
 
 test('jobs that come at once are spread over the hosts by their slots', async () => {
   assert.deepEqual(await placesOf(farmOf('one/4 two/4'), 2), { one: 1, two: 1 });
   assert.deepEqual(await placesOf(farmOf('small/2 large/6'), 8), { small: 2, large: 6 });
 });
 
-test('a place that is given back is free again', async () => {
-  const farm = farmOf('one/1 two/1');
-  const first = await takePlace(farm, toolchain, new Set());
-  assert.ok(first.kind === 'host' && first.host.spec.name === 'one');
-  giveBack(first.host);
-  const second = await takePlace(farm, toolchain, new Set());
-  assert.ok(second.kind === 'host' && second.host.spec.name === 'one');
+test('a host is sent a job beyond its slots, and the next waits until there is room', async () => {
+  const { farm, ask } = farmOf('one/1');
+  const first = await ask('a');
+  const second = await ask('b');
+  assert.ok(first.kind === 'host' && second.kind === 'host');
+  assert.ok(second.place.expected.queueMs > 0);
+  let third: Choice | undefined;
+  const waiting = ask('c').then((choice) => (third = choice));
+  await new Promise(setImmediate);
+  assert.equal(third, undefined);
+  leavePlace(farm, first.place);
+  assert.equal(nameOf(await waiting), 'one');
 });
 
-test('a job that has been to every host, or needs another toolchain, is told so', async () => {
-  const farm = farmOf('one/1');
-  const other = await takePlace(farm, { hash: 'b'.repeat(64), sizeBytes: 1 }, new Set());
-  assert.ok(other.kind === 'none' && other.reason === 'no-toolchain', JSON.stringify(other));
-  const [host] = farm.hosts;
-  const none = await takePlace(farm, toolchain, new Set(host === undefined ? [] : [host]));
+test('a host that takes twice as long gets half as much once that has been seen', async () => {
+  const { farm, ask, clock } = farmOf('fast/4 slow/4');
+  const counts: Record<string, number> = { fast: 0, slow: 0 };
+  const jobs = Array.from({ length: 300 }, (_, index) => async () => {
+    const choice = await ask(`job ${index % 30}`);
+    assert.ok(choice.kind === 'host');
+    const name = nameOf(choice);
+    const compileMs = name === 'slow' ? 200 : 100;
+    await new Promise<void>((resolve) => clock.after(compileMs, resolve));
+    noteDone(farm, choice.place, { ...finished, compileMs });
+    leavePlace(farm, choice.place);
+    if (index >= 100) counts[name] = (counts[name] ?? 0) + 1;
+  });
+  let done = 0;
+  const workers = Array.from({ length: 16 }, async () => {
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+    done += 1;
+  });
+  while (done < workers.length) await clock.step(10);
+  const share = (counts['slow'] ?? 0) / 200;
+  assert.ok(share > 0.28 && share < 0.38, `the slow host did ${share} of the jobs`);
+});
+
+test('the longest known job goes first, and one that has waited long enough before it', async () => {
+  const { farm, ask, clock } = farmOf('one/1');
+  const places = [await ask('x'), await ask('y')];
+  for (const [key, ms] of Object.entries({ long: 5000, short: 10, middle: 900 })) {
+    farm.memory.works.past.set(key, { ms, peakKb: 0 });
+  }
+  const order: string[] = [];
+  const wait = async (key: string): Promise<void> => {
+    const choice = await ask(key);
+    order.push(key);
+    assert.ok(choice.kind === 'host');
+    leavePlace(farm, choice.place);
+  };
+  const all = [wait('short'), wait('middle'), wait('long')];
+  const [first] = places;
+  assert.ok(first?.kind === 'host');
+  leavePlace(farm, first.place);
+  await Promise.all(all);
+  assert.deepEqual(order, ['long', 'middle', 'short']);
+  order.length = 0;
+  const again = [await ask('x')];
+  const early = wait('short');
+  await clock.step(6000);
+  const late = wait('long');
+  assert.ok(again[0]?.kind === 'host');
+  leavePlace(farm, again[0].place);
+  await Promise.all([early, late]);
+  assert.deepEqual(order, ['short', 'long']);
+});
+
+test('two builds take turns, however many jobs one of them has', async () => {
+  const { farm, ask } = farmOf('one/4');
+  const order: string[] = [];
+  const held = await Promise.all(Array.from({ length: 5 }, (_, index) => ask(`held ${index}`, { build: 'first' })));
+  const wait = (build: string, key: string): Promise<void> =>
+    ask(key, { build }).then((choice) => {
+      order.push(build);
+      if (choice.kind === 'host') farm.home.endsMs.clear();
+    });
+  const all = [
+    ...Array.from({ length: 20 }, (_, index) => wait('first', `more ${index}`)),
+    wait('second', 's1'),
+    wait('second', 's2'),
+  ];
+  for (const choice of held.slice(0, 2)) if (choice.kind === 'host') leavePlace(farm, choice.place);
+  await new Promise(setImmediate);
+  assert.deepEqual(order, ['second', 'second']);
+  assert.equal(all.length, 22);
+});
+
+test('a job of an unknown toolchain, or that has been everywhere, is told so', async () => {
+  const { farm, ask } = farmOf('one/1');
+  const other = await ask('a', { toolchain: { hash: 'b'.repeat(64), sizeBytes: 1 } });
+  assert.ok(other.kind === 'none' && other.reason === 'no-toolchain' && /has 1 compilers/.test(other.detail));
+  const none = await ask('a', { tried: new Set(farm.hosts) });
   assert.equal(none.kind, 'none');
+});
+
+test('a job that needs more memory than a host has goes to a larger one, and to none if there is none', async () => {
+  const { farm, ask } = farmOf('one/4', 1000);
+  farm.memory.works.past.set('large', { ms: 100, peakKb: 5000 });
+  farm.memory.works.past.set('fits', { ms: 100, peakKb: 600 });
+  assert.equal((await ask('large')).kind, 'none');
+  const first = await ask('fits');
+  let second: Choice | undefined;
+  void ask('fits').then((choice) => (second = choice));
+  await new Promise(setImmediate);
+  assert.equal(second, undefined, 'two of them do not fit');
+  assert.ok(first.kind === 'host');
+  leavePlace(farm, first.place);
+  await new Promise(setImmediate);
+  assert.equal(second === undefined ? '' : nameOf(second), 'one');
+});
+
+test('this box takes a compile only while the farm is busy and it would be done first', async () => {
+  const { farm, ask } = farmOf('one/1');
+  const mayRunHere = true;
+  assert.equal((await ask('a', { mayRunHere })).kind, 'host');
+  const second = await ask('b', { mayRunHere });
+  assert.equal(second.kind, 'host', 'a queue of one job is shorter than twice the time here');
+  const third = await ask('c', { mayRunHere });
+  assert.equal(third.kind, 'here');
+  assert.ok(third.kind === 'here');
+  leaveHome(farm, third.stay);
+  const own = farmOf('127.0.0.1/1');
+  await own.ask('a', { mayRunHere });
+  await own.ask('b', { mayRunHere });
+  let more: Choice | undefined;
+  void own.ask('c', { mayRunHere }).then((choice) => (more = choice));
+  await new Promise(setImmediate);
+  assert.equal(more, undefined, 'a worker on this box takes the same processors');
+});
+
+test('a job whose launcher has gone waits no longer', async () => {
+  const { ask } = farmOf('one/1');
+  await ask('a');
+  await ask('b');
+  const abort = new AbortController();
+  const waiting = ask('c', { signal: abort.signal });
+  abort.abort();
+  const choice = await waiting;
+  assert.ok(choice.kind === 'none' && choice.reason === 'interrupted');
+});
+
+test('the bytes of a farm that was never reached are none', () => {
+  assert.deepEqual(farmBytes(farmOf('one').farm), { sent: 0, received: 0 });
 });

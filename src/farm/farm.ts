@@ -1,71 +1,230 @@
-// The hosts of one hosts setting, and which of them takes a job: the one that is least busy for its size among those
-// that have the job's very toolchain. Order in the setting breaks ties only.
+// The hosts of one hosts setting, and the jobs that want a place there: a job waits here until the host that is expected
+// to have it done first has room for it. src/farm/choose.ts says which that is, src/farm/queue.ts whose turn it is.
 import type { ReasonId } from '../observe/reasons.ts';
-import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
+import { digestKey, type Digest } from '../reapi/digest.ts';
+import { candidates, choose, whyNone, type Asked, type Candidate, type Meant, type Verdict } from './choose.ts';
+import type { Finish } from './finish.ts';
+import { newHome, type Home } from './home.ts';
 import type { HostSpec } from './host-spec.ts';
-import { bytesOf, leave, newHost, reach, type Host, type HostState, type HostWorld, type ReadyHost } from './host.ts';
+import {
+  bytesOf,
+  leave,
+  mayBeReached,
+  newHost,
+  reach,
+  type Host,
+  type HostWorld,
+  type Place,
+  type ReadyHost,
+} from './host.ts';
+import { newFarmMemory, type FarmMemory } from './memory.ts';
+import { addWaiting, countInFarm, inTurn, newQueue, removeWaiting, type JobQueue, type Waiting } from './queue.ts';
+import { betterPlace, type Race } from './tail.ts';
+import type { Work } from './work.ts';
 
-export type Farm = { readonly hosts: readonly Host[]; readonly world: HostWorld };
+export type Farm = {
+  readonly hosts: readonly Host[];
+  readonly home: Home;
+  readonly world: HostWorld;
+  readonly memory: FarmMemory;
+  readonly queue: JobQueue<WaitingJob>;
+  /** Jobs in the farm that may get a second place, by their first. */
+  readonly races: Map<Place, Race>;
+  /** A look at the farm is due, because time alone may change who gets a place. */
+  ticking: boolean;
+  /** No place is given any more. */
+  closed: boolean;
+};
+
+export type PlaceRequest = {
+  /** Whose turn it is goes by builds. */
+  readonly build: string;
+  readonly toolchain: Digest;
+  readonly work: Work;
+  readonly tried: ReadonlySet<Host>;
+  readonly inputBytes: number;
+  readonly mayRunHere: boolean;
+  readonly signal: AbortSignal;
+};
+
+/** Why a job went where it went. */
+export type Decision = {
+  readonly waitedMs: number;
+  readonly work: Work;
+  readonly candidates: readonly Candidate[];
+};
 
 export type Choice =
-  | { readonly kind: 'host'; readonly host: Host; readonly ready: ReadyHost }
-  | { readonly kind: 'none'; readonly reason: ReasonId; readonly detail: string };
+  | { readonly kind: 'host'; readonly place: Place; readonly decision: Decision }
+  | { readonly kind: 'here'; readonly stay: Stay; readonly decision: Decision }
+  | { readonly kind: 'none'; readonly reason: ReasonId; readonly detail: string; readonly decision: Decision };
 
-export function newFarm(specs: readonly HostSpec[], world: HostWorld): Farm {
-  return { hosts: specs.map(newHost), world };
+/** A compile that was chosen to run here, and when it is expected to end. */
+export type Stay = { readonly work: Work; readonly atMs: number };
+
+type WaitingJob = Waiting & {
+  readonly work: Work;
+  readonly asked: Asked;
+  readonly decide: (choice: Choice) => void;
+};
+
+// As many as one wants to read.
+const mostCandidates = 6;
+// So many jobs may wait for a better host before the others' turn is over: each is compared with every host.
+const mostPassed = 64;
+// How often a job that waits, or lasts, is looked at again.
+const tickMs = 50;
+
+export function newFarm(specs: readonly HostSpec[], world: HostWorld, memory: FarmMemory = newFarmMemory()): Farm {
+  const hosts = specs.map((spec) => newHost(spec, memory.host(spec.name)));
+  const home = newHome(memory.home);
+  return { hosts, home, world, memory, queue: newQueue(), races: new Map(), ticking: false, closed: false };
 }
 
-/** Begins to connect to every host, so that the first job need not wait for all of it. */
+/** Begins to connect to every host that is not connected, and has rested if it failed. */
 export function warm(farm: Farm): void {
-  for (const host of farm.hosts) void reach(host, farm.world);
-}
-
-function load(host: Host, ready: ReadyHost): number {
-  return (host.inFlight + 1) / ready.slots;
-}
-
-function why(host: Host, state: HostState, toolchain: DigestKey): string {
-  switch (state.kind) {
-    case 'resting':
-      return `${host.spec.name}: ${state.why}`;
-    case 'ready':
-      return `${host.spec.name}: has ${state.toolchains.size} compilers, not ${toolchain.slice(0, 12)}`;
-    case 'idle':
-    case 'connecting':
-      return `${host.spec.name}: not connected`;
+  const nowMs = farm.world.clock.nowMs();
+  for (const host of farm.hosts) {
+    if (mayBeReached(host, nowMs)) void reach(host, farm.world).then(() => pump(farm));
   }
+}
+
+export function askedOf({ toolchain, work, tried, inputBytes, mayRunHere }: PlaceRequest): Asked {
+  return { toolchain: digestKey(toolchain), work, tried, inputBytes, mayRunHere };
 }
 
 /**
- * A place for a job, or why there is none. `tried` are the hosts that this job has already been to. The place is taken
- * when this resolves, so that jobs which come at once do not all see the same host as idle; `giveBack` it.
+ * A place for a job, or why there is none. The place is taken when this resolves: `leavePlace` it. Resolves at the
+ * latest when the signal fires (with whatever there is: the job's end is not waited for any more).
  */
-export async function takePlace(farm: Farm, toolchain: Digest, tried: ReadonlySet<Host>): Promise<Choice> {
-  if (farm.hosts.length === 0) return { kind: 'none', reason: 'no-worker', detail: '' };
-  const key = digestKey(toolchain);
-  const states = await Promise.all(farm.hosts.map((host) => reach(host, farm.world)));
-  let best: { host: Host; ready: ReadyHost } | undefined;
-  const others: string[] = [];
-  let reached = false;
-  farm.hosts.forEach((host, index) => {
-    const state = states[index];
-    if (state === undefined || tried.has(host)) return;
-    reached ||= state.kind === 'ready';
-    if (state.kind !== 'ready' || !state.toolchains.has(key)) {
-      others.push(why(host, state, key));
-      return;
-    }
-    if (best === undefined || load(host, state) < load(best.host, best.ready)) best = { host, ready: state };
+export function takePlace(farm: Farm, request: PlaceRequest): Promise<Choice> {
+  const { build, work, signal } = request;
+  const asked = askedOf(request);
+  return new Promise((resolve) => {
+    const gone = (): void => {
+      if (removeWaiting(farm.queue, job)) job.decide(noPlace(farm, job, 'interrupted', ''));
+    };
+    const decide = (choice: Choice): void => {
+      signal.removeEventListener('abort', gone);
+      resolve(choice);
+    };
+    const job: WaitingJob = { build, arrivedMs: farm.world.clock.nowMs(), work, asked, decide };
+    addWaiting(farm.queue, job);
+    signal.addEventListener('abort', gone, { once: true });
+    if (signal.aborted) gone();
+    warm(farm);
+    pump(farm);
   });
-  if (best !== undefined) {
-    best.host.inFlight += 1;
-    return { kind: 'host', ...best };
-  }
-  return { kind: 'none', reason: reached ? 'no-toolchain' : 'no-worker', detail: others.join('; ') };
 }
 
-export function giveBack(host: Host): void {
-  host.inFlight -= 1;
+function decisionOn(farm: Farm, { asked, arrivedMs, work }: WaitingJob): Decision {
+  const nowMs = farm.world.clock.nowMs();
+  const ranked = candidates(farm.hosts, asked, { nowMs, meant: new Map() }, mostCandidates);
+  return { waitedMs: nowMs - arrivedMs, work, candidates: ranked };
+}
+
+function noPlace(farm: Farm, job: WaitingJob, reason: ReasonId, detail: string): Choice {
+  return { kind: 'none', reason, detail, decision: decisionOn(farm, job) };
+}
+
+/** Gives places to waiting jobs, in turn, as long as there are any to give. */
+function pump(farm: Farm): void {
+  if (farm.closed) return;
+  const nowMs = farm.world.clock.nowMs();
+  const meant: Meant = new Map();
+  let passed = 0;
+  for (const job of inTurn(farm.queue)) {
+    const verdict = choose(farm.hosts, farm.home, job.asked, { nowMs, meant });
+    if (verdict.kind === 'wait') {
+      passed += 1;
+      if (passed === mostPassed) break;
+      const { jobs, ms } = meant.get(verdict.host) ?? { jobs: 0, ms: 0 };
+      meant.set(verdict.host, { jobs: jobs + 1, ms: ms + job.work.ms * verdict.host.record.pace.value });
+    } else if (verdict.kind !== 'none' || !mayStillCome(farm.hosts, job.asked)) {
+      give(farm, job, verdict);
+    }
+  }
+  keepTicking(farm);
+}
+
+function give(farm: Farm, job: WaitingJob, verdict: Exclude<Verdict, { readonly kind: 'wait' }>): void {
+  const decision = decisionOn(farm, job);
+  const nowMs = farm.world.clock.nowMs();
+  removeWaiting(farm.queue, job);
+  switch (verdict.kind) {
+    case 'none': {
+      const reason = verdict.reached ? 'no-toolchain' : 'no-worker';
+      job.decide({ kind: 'none', reason, detail: whyNone(farm.hosts, job.asked), decision });
+      return;
+    }
+    case 'here': {
+      const stay: Stay = { work: job.work, atMs: nowMs + verdict.finish.compileMs };
+      farm.home.endsMs.add(stay);
+      job.decide({ kind: 'here', stay, decision });
+      return;
+    }
+    case 'send':
+      job.decide({ kind: 'host', place: enter(farm, job, verdict), decision });
+  }
+}
+
+function enter(
+  farm: Farm,
+  { work, build }: { readonly work: Work; readonly build: string },
+  { host, ready, finish }: { readonly host: Host; readonly ready: ReadyHost; readonly finish: Finish },
+): Place {
+  const place: Place = { host, ready, work, build, sentMs: farm.world.clock.nowMs(), expected: finish };
+  host.places.add(place);
+  countInFarm(farm.queue, build, 1);
+  return place;
+}
+
+/** While jobs wait or may be overtaken, time alone changes what is best: a host rests enough, a job is overdue. */
+function keepTicking(farm: Farm): void {
+  if (farm.ticking || farm.closed || (farm.queue.size === 0 && farm.races.size === 0)) return;
+  farm.ticking = true;
+  farm.world.clock.after(tickMs, () => {
+    farm.ticking = false;
+    if (farm.queue.size > 0) warm(farm);
+    else offerSecondPlaces(farm);
+    pump(farm);
+  });
+}
+
+/** Says that the job at this place may be given a second one: `offer` is called at most once, and takes it. */
+export function mayRace(farm: Farm, place: Place, race: Omit<Race, 'offered'>): void {
+  farm.races.set(place, { ...race, offered: false });
+  keepTicking(farm);
+}
+
+function offerSecondPlaces(farm: Farm): void {
+  const nowMs = farm.world.clock.nowMs();
+  for (const [place, race] of farm.races) {
+    if (race.offered) continue;
+    const better = betterPlace(farm.hosts, farm.home, { place, asked: race.asked }, nowMs);
+    if (better === undefined) continue;
+    race.offered = true;
+    race.offer(enter(farm, place, better));
+  }
+}
+
+/** A host is being connected that this job has not been to. */
+function mayStillCome(hosts: readonly Host[], { tried }: Asked): boolean {
+  return hosts.some((host) => !tried.has(host) && host.state.kind === 'connecting');
+}
+
+/** The job at the place has ended, however: the place is free for the next. */
+export function leavePlace(farm: Farm, place: Place): void {
+  farm.races.delete(place);
+  place.host.places.delete(place);
+  countInFarm(farm.queue, place.build, -1);
+  pump(farm);
+}
+
+/** The compile that was chosen to run here has ended. */
+export function leaveHome(farm: Farm, stay: Stay): void {
+  farm.home.endsMs.delete(stay);
+  pump(farm);
 }
 
 export function slotsOf(farm: Farm): Map<string, number> {
@@ -85,5 +244,6 @@ export function farmBytes(farm: Farm): { sent: number; received: number } {
 }
 
 export function closeFarm(farm: Farm): void {
+  farm.closed = true;
   for (const host of farm.hosts) leave(host);
 }

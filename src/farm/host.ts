@@ -9,6 +9,9 @@ import type { Clock } from '../observe/clock.ts';
 import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
 import type { ReapiClient, Target } from '../reapi/client.ts';
 import type { HostSpec } from './host-spec.ts';
+import { newHostRecord, type HostRecord } from './pace.ts';
+import type { Finish } from './finish.ts';
+import type { Work } from './work.ts';
 
 const firstRestMs = 1000;
 const longestRestMs = 60_000;
@@ -20,9 +23,13 @@ export type ReadyHost = {
   readonly client: ReapiClient;
   readonly toolchains: ReadonlySet<DigestKey>;
   readonly slots: number;
+  /** Of the whole host, 0 where it does not say. */
+  readonly memoryKb: number;
   /** It takes a job's inputs along with the call that executes it. */
   readonly takesInputs: boolean;
   holds: Holds;
+  /** Bytes that it was given or said to have, before compression. */
+  heldBytes: number;
   /** Large uploads under way: jobs that need their blobs wait for them. */
   bulkUpload: Promise<void>;
 };
@@ -45,22 +52,37 @@ export type Holds = {
 
 const nothing = (): Holds => ({ blobs: new Set(), filled: new WeakSet(), latest: new Map() });
 
+/** A job at a host, from the choice until its end. */
+export type Place = {
+  readonly host: Host;
+  readonly ready: ReadyHost;
+  readonly work: Work;
+  readonly build: string;
+  readonly sentMs: number;
+  readonly expected: Finish;
+};
+
 export type Host = {
   readonly spec: HostSpec;
+  readonly record: HostRecord;
   state: HostState;
   failures: number;
-  inFlight: number;
+  readonly places: Set<Place>;
+  /** How long jobs waited there beyond what those of ours explain: others use it, too. Seen at `seenMs`. */
+  others: { readonly waitMs: number; readonly seenMs: number };
   jobsDone: number;
   /** Bytes over connections that have ended. */
   pastBytes: { sent: number; received: number };
 };
 
-export function newHost(spec: HostSpec): Host {
+export function newHost(spec: HostSpec, record: HostRecord = newHostRecord()): Host {
   return {
     spec,
+    record,
     state: { kind: 'idle' },
     failures: 0,
-    inFlight: 0,
+    places: new Set(),
+    others: { waitMs: 0, seenMs: 0 },
     jobsDone: 0,
     pastBytes: { sent: 0, received: 0 },
   };
@@ -70,6 +92,11 @@ export type HostWorld = { readonly connect: Connect; readonly clock: Clock };
 
 function targetOf({ address }: HostSpec): Target {
   return address;
+}
+
+/** It is neither connected nor being connected, and has rested enough if it failed. */
+export function mayBeReached({ state }: Host, nowMs: number): boolean {
+  return state.kind === 'idle' || (state.kind === 'resting' && nowMs >= state.untilMs);
 }
 
 /** The host's state once it is settled: connects if it is idle or has rested enough. Never throws. */
@@ -93,8 +120,10 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
       client,
       toolchains: new Set(listed.toolchains.map((toolchain) => digestKey(toolchain.digest))),
       slots: host.spec.slots ?? Math.max(1, listed.slots),
+      memoryKb: listed.memoryKb,
       takesInputs: listed.isShoal,
       holds: nothing(),
+      heldBytes: 0,
       bulkUpload: Promise.resolve(),
     };
     client.onClose((error) => {
@@ -146,4 +175,5 @@ export function bytesOf(host: Host): { sent: number; received: number } {
 /** An upload failed: whatever rested on it has to be sent again. */
 export function forgetAll(ready: ReadyHost): void {
   ready.holds = nothing();
+  ready.heldBytes = 0;
 }

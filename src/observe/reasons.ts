@@ -54,7 +54,10 @@ const rows = {
   interrupted: { whose: 'user', sentence: 'the compile was interrupted', probe: true },
   stopping: { whose: 'policy', sentence: 'the client daemon was about to stop' },
   disabled: { whose: 'policy', sentence: 'shoal is switched off by a setting' },
-  'small-job': { whose: 'policy', sentence: 'this box had a free slot and would finish first' },
+  'sooner-here': {
+    whose: 'policy',
+    sentence: 'every slot of the farm was busy, and this box was expected to be done first; more slots would help',
+  },
   duplicate: {
     whose: 'policy',
     sentence: 'another job was writing the same output at the same time; a build should not do that',

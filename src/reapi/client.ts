@@ -34,6 +34,8 @@ export type HostToolchains = {
   readonly toolchains: readonly HostToolchain[];
   /** Jobs at once; 0 where the host does not say. */
   readonly slots: number;
+  /** Memory of the box; 0 where the host does not say. */
+  readonly memoryKb: number;
   /** A worker of shoal's own, which takes a job's inputs along with the call that executes it. */
   readonly isShoal: boolean;
 };
@@ -123,14 +125,14 @@ async function listToolchains(channel: Channel): Promise<HostToolchains> {
   try {
     const request = ListRequest.encode({}).finish();
     const answer = await channel.unary('/shoal.v1.Toolchains/List', request, { deadlineMs: askDeadlineMs });
-    const { toolchains, slots } = ListResponse.decode(answer);
+    const { toolchains, slots, memoryKb } = ListResponse.decode(answer);
     const known = toolchains.flatMap(({ digest, driver, version }) =>
       isDigest(digest) ? [{ digest, driver, version }] : [],
     );
-    return { toolchains: known, slots, isShoal: true };
+    return { toolchains: known, slots, memoryKb, isShoal: true };
   } catch (error) {
     if (error instanceof GrpcError && error.code === grpcCode.UNIMPLEMENTED)
-      return { toolchains: [], slots: 0, isShoal: false };
+      return { toolchains: [], slots: 0, memoryKb: 0, isShoal: false };
     throw error;
   }
 }

@@ -23,6 +23,8 @@ export interface ListResponse {
   slots: number;
   worker: string;
   version: string;
+  /** Memory of the box, in KiB. */
+  memoryKb: number;
 }
 
 export interface Toolchain {
@@ -109,7 +111,7 @@ export const ListRequest: MessageFns<ListRequest> = {
 };
 
 function createBaseListResponse(): ListResponse {
-  return { toolchains: [], slots: 0, worker: "", version: "" };
+  return { toolchains: [], slots: 0, worker: "", version: "", memoryKb: 0 };
 }
 
 export const ListResponse: MessageFns<ListResponse> = {
@@ -125,6 +127,9 @@ export const ListResponse: MessageFns<ListResponse> = {
     }
     if (message.version !== "") {
       writer.uint32(34).string(message.version);
+    }
+    if (message.memoryKb !== 0) {
+      writer.uint32(40).int64(message.memoryKb);
     }
     return writer;
   },
@@ -172,6 +177,14 @@ export const ListResponse: MessageFns<ListResponse> = {
             }
 
             message.version = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.memoryKb = longToNumber(reader.int64());
             continue;
           }
         }

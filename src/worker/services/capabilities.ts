@@ -1,4 +1,5 @@
 // Capabilities, and shoal's own list of toolchains: what this worker can do.
+import { totalmem } from 'node:os';
 import { unary, type Handler } from '../../reapi/server.ts';
 import {
   Compressor_Value,
@@ -65,6 +66,7 @@ export function capabilitiesService(facts: WorkerFacts): readonly Handler[] {
       slots: facts.slots,
       worker: facts.name,
       version,
+      memoryKb: Math.floor(totalmem() / 1024),
     })),
   ];
 }

@@ -1,0 +1,18 @@
+// Running averages of measured times and ratios: later samples count more, so that a host which was slow this morning is
+// not slow for ever.
+
+/** A mean with the number of samples behind it; 0: it is a first guess. */
+export type Average = { readonly value: number; readonly samples: number };
+
+export const guess = (value: number): Average => ({ value, samples: 0 });
+
+/** With one more sample of that weight, in 0..1. The first sample replaces the guess. */
+export function averaged({ value, samples }: Average, sample: number, weight: number): Average {
+  if (samples === 0) return { value: sample, samples: 1 };
+  return { value: value + weight * (sample - value), samples: samples + 1 };
+}
+
+/** Of positive numbers whose ratios matter: twice and half cancel out. The guess is a sample like the others. */
+export function averagedRatio({ value, samples }: Average, sample: number, weight: number): Average {
+  return { value: value * (sample / value) ** weight, samples: samples + 1 };
+}

@@ -1,0 +1,37 @@
+// This box as a host of the farm. It takes a compile only while every slot of the farm is busy and it would be done
+// sooner here, and its time counts two and a half times: make, the links and the farm's own work need the box, too.
+import { availableParallelism } from 'node:os';
+import type { HostLoad } from './finish.ts';
+import type { HostRecord } from './pace.ts';
+import type { HostSpec } from './host-spec.ts';
+
+export type Home = {
+  readonly record: HostRecord;
+  readonly slots: number;
+  /** When the compiles that run here are expected to end. */
+  readonly endsMs: Set<{ readonly atMs: number }>;
+};
+
+/** What a millisecond of a compile here costs the build. */
+export const homeCost = 2.5;
+
+export function newHome(record: HostRecord, slots: number = availableParallelism()): Home {
+  return { record, slots, endsMs: new Set() };
+}
+
+const loopback = new Set(['localhost', '127.0.0.1', '::1']);
+
+/** A worker on this very box: what it does and what is done here take the same processors. */
+export function isThisBox({ address }: HostSpec): boolean {
+  return address.kind === 'unix' || loopback.has(address.host);
+}
+
+export function homeLoad({ record, slots, endsMs }: Home, nowMs: number): HostLoad {
+  let remainingMs = 0;
+  for (const { atMs } of endsMs) remainingMs += Math.max(0, atMs - nowMs);
+  return { record: noTravel(record), slots, jobs: endsMs.size, remainingMs, othersMs: 0, lacksBytes: 0 };
+}
+
+function noTravel(record: HostRecord): HostRecord {
+  return { ...record, roundTripMs: { value: 0, samples: 1 } };
+}

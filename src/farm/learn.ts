@@ -1,0 +1,47 @@
+// What a compile that was done tells: about the host, and about the work.
+import type { Farm, Stay } from './farm.ts';
+import type { Place } from './host.ts';
+import { notePace, noteRoundTrip, noteTransfer, paceFor } from './pace.ts';
+import { rememberWork } from './work.ts';
+
+/** Times in milliseconds, each as one clock has measured it. */
+export type Observed = {
+  /** From the call to its answer, here. */
+  readonly elapsedMs: number;
+  /** All of it on the host, 0 where the host does not say. */
+  readonly hostMs: number;
+  /** Of that, before the compiler was started. */
+  readonly waitMs: number;
+  readonly compileMs: number;
+  readonly peakKb: number;
+  /** What was sent ahead of the call, and waited for. */
+  readonly transfer: { readonly bytes: number; readonly ms: number };
+};
+
+// Smaller transfers say more about the round trip than about the bandwidth.
+const leastTransferBytes = 256 << 10;
+
+export function noteDone(farm: Farm, place: Place, observed: Observed): void {
+  const { host, work, expected } = place;
+  const { record } = host;
+  const { compileMs, peakKb, transfer } = observed;
+  if (transfer.bytes >= leastTransferBytes) noteTransfer(record, transfer);
+  if (observed.hostMs > 0) noteRoundTrip(record, observed.elapsedMs - transfer.ms - observed.hostMs);
+  if (compileMs > 0) {
+    rememberWork(farm.memory.works, work, { compileMs, pace: paceFor(record, work.kind), peakKb });
+    notePace(record, work, compileMs);
+  }
+  // A slot was free as far as this client knows: what the job waited for is others' work.
+  if (expected.queueMs === 0 || host.others.waitMs > 0) {
+    const waitMs = Math.max(0, observed.waitMs - expected.queueMs);
+    host.others = { waitMs: waitMs < 1 ? 0 : waitMs, seenMs: farm.world.clock.nowMs() };
+  }
+}
+
+/** A compile that the farm could have done was done here. */
+export function noteHere(farm: Farm, { work }: Pick<Stay, 'work'>, compileMs: number): void {
+  const { home, works } = farm.memory;
+  if (compileMs <= 0) return;
+  rememberWork(works, work, { compileMs, pace: paceFor(home, work.kind), peakKb: 0 });
+  notePace(home, work, compileMs);
+}

@@ -1,0 +1,107 @@
+// What is known of hosts and of past compiles, kept from build to build in one file. It only ever guides choices: a lost
+// or damaged file costs a few of them.
+import { readFileSync } from 'node:fs';
+import { writeKept } from '../kept-file.ts';
+import type { Average } from './average.ts';
+import { newHostRecord, type HostRecord } from './pace.ts';
+import { newWorkMemory, type WorkMemory } from './work.ts';
+
+export type FarmMemory = {
+  readonly works: WorkMemory;
+  readonly home: HostRecord;
+  /** By the name that the user gave the host. */
+  readonly host: (name: string) => HostRecord;
+  readonly hosts: ReadonlyMap<string, HostRecord>;
+};
+
+// A few large projects: 100 bytes each.
+const mostWorks = 30_000;
+const mostHosts = 2000;
+
+export function newFarmMemory(): FarmMemory {
+  const hosts = new Map<string, HostRecord>();
+  return memoryOf(newWorkMemory(), newHostRecord(), hosts);
+}
+
+function memoryOf(works: WorkMemory, home: HostRecord, hosts: Map<string, HostRecord>): FarmMemory {
+  const host = (name: string): HostRecord => {
+    const record = hosts.get(name) ?? newHostRecord();
+    hosts.set(name, record);
+    return record;
+  };
+  return { works, home, host, hosts };
+}
+
+type SavedAverage = readonly [value: number, samples: number];
+
+type SavedHost = {
+  readonly paces: readonly (readonly [string, SavedAverage])[];
+  readonly pace: SavedAverage;
+  readonly roundTripMs: SavedAverage;
+  readonly bytesPerMs: SavedAverage;
+  readonly compileMs: SavedAverage;
+};
+
+type Saved = {
+  readonly works: readonly (readonly [key: string, ms: number, peakKb: number])[];
+  readonly kinds: readonly (readonly [string, SavedAverage])[];
+  readonly home: SavedHost;
+  readonly hosts: readonly (readonly [string, SavedHost])[];
+};
+
+const rounded = (value: number): number => Number(value.toPrecision(5));
+const savedAverage = ({ value, samples }: Average): SavedAverage => [rounded(value), samples];
+
+function savedHost(record: HostRecord): SavedHost {
+  return {
+    paces: [...record.paces].map(([kind, pace]) => [kind, savedAverage(pace)]),
+    pace: savedAverage(record.pace),
+    roundTripMs: savedAverage(record.roundTripMs),
+    bytesPerMs: savedAverage(record.bytesPerMs),
+    compileMs: savedAverage(record.compileMs),
+  };
+}
+
+export function saveFarmMemory({ works, home, hosts }: FarmMemory, path: string): void {
+  const saved: Saved = {
+    works: [...works.past].slice(-mostWorks).map(([key, { ms, peakKb }]) => [key, rounded(ms), peakKb]),
+    kinds: [...works.kinds].map(([kind, average]) => [kind, savedAverage(average)]),
+    home: savedHost(home),
+    hosts: [...hosts].slice(-mostHosts).map(([name, record]) => [name, savedHost(record)]),
+  };
+  writeKept(path, JSON.stringify(saved));
+}
+
+/** @throws TypeError if it is no such thing, or a number of it is none. */
+function averageFrom(saved: SavedAverage): Average {
+  const [value, samples] = saved;
+  if (!(value >= 0) || !(value < 1e12) || !(samples >= 0)) throw new TypeError('no average');
+  return { value, samples };
+}
+
+function hostFrom(saved: SavedHost): HostRecord {
+  return {
+    paces: new Map(saved.paces.map(([kind, pace]) => [kind, averageFrom(pace)])),
+    pace: averageFrom(saved.pace),
+    roundTripMs: averageFrom(saved.roundTripMs),
+    bytesPerMs: averageFrom(saved.bytesPerMs),
+    compileMs: averageFrom(saved.compileMs),
+  };
+}
+
+function workFrom([key, ms, peakKb]: Saved['works'][number]): [string, { ms: number; peakKb: number }] {
+  if (typeof key !== 'string' || !(ms > 0) || !(peakKb >= 0)) throw new TypeError('no work');
+  return [key, { ms, peakKb }];
+}
+
+export function loadFarmMemory(path: string): FarmMemory {
+  try {
+    const saved = JSON.parse(readFileSync(path, 'utf8')) as Saved;
+    const past = new Map(saved.works.map(workFrom));
+    const kinds = new Map(saved.kinds.map(([kind, average]) => [kind, averageFrom(average)]));
+    const hosts = new Map(saved.hosts.map(([name, host]) => [name, hostFrom(host)]));
+    return memoryOf({ past, kinds }, hostFrom(saved.home), hosts);
+  } catch {
+    return newFarmMemory();
+  }
+}

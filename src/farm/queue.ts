@@ -1,0 +1,85 @@
+// Jobs that wait for a place, in the order in which they are to get one. Builds take turns: the next job is one of the
+// build that has the fewest in the farm. Within a build the longest goes first, so that the end does not wait for a long
+// one begun late; waiting counts like length, so that a short job is not left for ever.
+
+/** What the order needs to know of a job. */
+export type Waiting = {
+  readonly build: string;
+  readonly arrivedMs: number;
+  readonly work: { readonly ms: number };
+};
+
+type Lane<Job> = { readonly waiting: Job[]; inFarm: number };
+
+export type JobQueue<Job extends Waiting> = { readonly lanes: Map<string, Lane<Job>>; size: number };
+
+export function newQueue<Job extends Waiting>(): JobQueue<Job> {
+  return { lanes: new Map(), size: 0 };
+}
+
+/** Earlier is sooner: the moment at which the job would have to have been begun. */
+const due = ({ arrivedMs, work }: Waiting): number => arrivedMs - work.ms;
+
+function laneOf<Job extends Waiting>(queue: JobQueue<Job>, build: string): Lane<Job> {
+  let lane = queue.lanes.get(build);
+  if (lane === undefined) {
+    lane = { waiting: [], inFarm: 0 };
+    queue.lanes.set(build, lane);
+  }
+  return lane;
+}
+
+function dropIfEmpty<Job extends Waiting>(queue: JobQueue<Job>, build: string, lane: Lane<Job>): void {
+  if (lane.waiting.length === 0 && lane.inFarm === 0) queue.lanes.delete(build);
+}
+
+export function addWaiting<Job extends Waiting>(queue: JobQueue<Job>, job: Job): void {
+  const { waiting } = laneOf(queue, job.build);
+  let low = 0;
+  for (let high = waiting.length; low < high;) {
+    const middle = (low + high) >>> 1;
+    const at = waiting[middle];
+    if (at !== undefined && due(at) <= due(job)) low = middle + 1;
+    else high = middle;
+  }
+  waiting.splice(low, 0, job);
+  queue.size += 1;
+}
+
+/** False if it waits no longer. */
+export function removeWaiting<Job extends Waiting>(queue: JobQueue<Job>, job: Job): boolean {
+  const lane = queue.lanes.get(job.build);
+  const at = lane?.waiting.indexOf(job) ?? -1;
+  if (lane === undefined || at < 0) return false;
+  lane.waiting.splice(at, 1);
+  queue.size -= 1;
+  dropIfEmpty(queue, job.build, lane);
+  return true;
+}
+
+/** A job of the build went into the farm (1) or came out of it (-1). */
+export function countInFarm<Job extends Waiting>(queue: JobQueue<Job>, build: string, change: 1 | -1): void {
+  const lane = laneOf(queue, build);
+  lane.inFarm += change;
+  dropIfEmpty(queue, build, lane);
+}
+
+/**
+ * The waiting jobs in turn. Those that were yielded may be removed, and sent into the farm, before the next is asked for;
+ * what stays is passed over.
+ */
+export function* inTurn<Job extends Waiting>(queue: JobQueue<Job>): Generator<Job> {
+  const passed = new Map<Lane<Job>, number>();
+  for (;;) {
+    let best: Lane<Job> | undefined;
+    for (const lane of queue.lanes.values()) {
+      const left = lane.waiting.length - (passed.get(lane) ?? 0);
+      if (left > 0 && (best === undefined || lane.inFarm < best.inFarm)) best = lane;
+    }
+    const at = best === undefined ? 0 : (passed.get(best) ?? 0);
+    const job = best?.waiting[at];
+    if (best === undefined || job === undefined) return;
+    yield job;
+    if (best.waiting[at] === job) passed.set(best, at + 1);
+  }
+}
