@@ -17,6 +17,14 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: 'the client daemon, in the foreground',
     load: async () => (await import('./daemon.ts')).daemonCommand,
   },
+  explain: {
+    summary: 'where a compile went, and why: FILE or last [--json]',
+    load: async () => (await import('./explain.ts')).explainCommand,
+  },
+  hosts: {
+    summary: 'the farm: slots, queue, speed, round trip, failures [--json]',
+    load: async () => (await import('./hosts.ts')).hostsCommand,
+  },
   make: { summary: 'make, through the farm: shoal make -j40', load: async () => (await import('./run.ts')).runCommand },
   run: {
     summary: 'any build, through the farm: shoal run -- ninja',

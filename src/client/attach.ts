@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
-import { parseJson, type ControlAnswer, type ControlRequest, type SessionEnd } from './control.ts';
+import { parseJson, type ControlAnswer, type ControlRequest, type SessionEnd, type SessionRequest } from './control.ts';
 import { encodeControl, encodeControlRequest } from './launcher-wire.ts';
 
 // MB. A build of 200 files fills some 30: with V8's first guess of 4 it is marked from end to end again and again while it
@@ -87,18 +87,24 @@ function startDaemon(mainScript: string): void {
   child.unref();
 }
 
-/** Asks the daemon, which is started first if none runs; undefined if it would not start. */
-export async function askOrStart(request: ControlRequest, mainScript: string): Promise<Line | undefined> {
-  const running = await ask(request);
-  if (running !== undefined) return running;
-  startDaemon(mainScript);
-  const deadline = performance.now() + startPatienceMs;
+/** Asks until a daemon answers, for that long at most. */
+export async function askFor(patienceMs: number, request: ControlRequest): Promise<Line | undefined> {
+  const deadline = performance.now() + patienceMs;
   for (let pauseMs = 10; performance.now() < deadline; pauseMs = Math.min(100, pauseMs * 1.5)) {
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
     const line = await ask(request);
     if (line !== undefined) return line;
   }
   return undefined;
+}
+
+/** A build's session with the daemon, which is started first if none runs; undefined if it would not start. */
+export async function openOrStart(request: SessionRequest, mainScript: string): Promise<Line | undefined> {
+  const running = await ask(request);
+  if (running !== undefined) return running;
+  startDaemon(mainScript);
+  // A compile may have started another at this moment, and ours then gave way: that one ends with the build, too.
+  return askFor(startPatienceMs, { ...request, adopt: true });
 }
 
 /** Resolves once the process is gone, or false when `patienceMs` have passed. */

@@ -8,8 +8,8 @@ import { discoverCompilers } from '../compiler/discover.ts';
 import { ensureNative } from '../native.ts';
 import type { Summary } from '../observe/tally.ts';
 import { cacheDir } from '../user-directories.ts';
-import { ask, askOrStart, processGone, type Line } from './attach.ts';
-import type { ControlAnswer, ControlRequest, Progress } from './control.ts';
+import { askFor, openOrStart, processGone, type Line } from './attach.ts';
+import type { ControlAnswer, Progress, SessionRequest } from './control.ts';
 import { layOutNames } from './names.ts';
 import { sessionVariable } from './session.ts';
 import type { Settings } from './settings.ts';
@@ -19,7 +19,6 @@ const interruptPatienceMs = 600;
 const politeMs = 150;
 // A build whose daemon died meets its next compile soon, and that starts another.
 const restartPatienceMs = 400;
-const restartPauseMs = 20;
 const endPatienceMs = 5000;
 
 export type BuildRequest = {
@@ -42,7 +41,7 @@ type Session = { readonly line: Line; readonly id: string; readonly slots: numbe
 
 async function openSession(request: BuildRequest): Promise<Session | undefined> {
   const { warn } = request;
-  const line = await askOrStart(sessionRequest(request, false), request.mainScript);
+  const line = await openOrStart(sessionRequest(request, false), request.mainScript);
   const session = await sessionOn(line, warn);
   if (session === undefined && line === undefined) {
     warn('shoal: the client daemon did not start, so this build runs here without it (`shoal daemon` shows why)');
@@ -50,7 +49,7 @@ async function openSession(request: BuildRequest): Promise<Session | undefined> 
   return session;
 }
 
-function sessionRequest({ settings, progressMs }: BuildRequest, adopt: boolean): ControlRequest {
+function sessionRequest({ settings, progressMs }: BuildRequest, adopt: boolean): SessionRequest {
   return { op: 'session', settings, cwd: process.cwd(), progressMs, adopt };
 }
 
@@ -66,17 +65,15 @@ async function sessionOn(line: Line | undefined, warn: BuildRequest['warn']): Pr
 }
 
 /**
- * The daemon died under the build. The next compile starts another; it is taken over, so that it ends with the build,
- * or started here if none comes.
+ * The daemon died under the build. The next compile starts another; it is taken over, so that it ends with the build, or
+ * started here if none comes. At the build's end only a compile's daemon is taken over: none is needed any more.
  */
-async function reopenSession(request: BuildRequest): Promise<Session | undefined> {
+async function reopenSession(request: BuildRequest, ending: boolean): Promise<Session | undefined> {
   request.warn('shoal: the client daemon ended in mid-build; the summary will count from its restart');
-  for (let waitedMs = 0; waitedMs < restartPatienceMs; waitedMs += restartPauseMs) {
-    await new Promise((resolve) => setTimeout(resolve, restartPauseMs));
-    const line = await ask(sessionRequest(request, true));
-    if (line !== undefined) return sessionOn(line, request.warn);
-  }
-  return sessionOn(await askOrStart(sessionRequest(request, true), request.mainScript), request.warn);
+  const adopting = sessionRequest(request, true);
+  const line = await askFor(restartPatienceMs, adopting);
+  if (line !== undefined || ending) return sessionOn(line, request.warn);
+  return sessionOn(await openOrStart(adopting, request.mainScript), request.warn);
 }
 
 async function buildEnvironment(session: Session | undefined): Promise<NodeJS.ProcessEnv> {
@@ -135,9 +132,9 @@ async function follow(request: BuildRequest, following: Following): Promise<Cont
   for (;;) {
     const answer = await following.session.line.next();
     if (answer?.kind === 'progress') request.onProgress(answer.progress);
-    else if (answer !== undefined || following.ending) return answer;
+    else if (answer !== undefined) return answer;
     else {
-      const reopened = await reopenSession(request);
+      const reopened = await reopenSession(request, following.ending);
       if (reopened === undefined) return undefined;
       following.session = reopened;
       if (following.ending) reopened.line.send({ op: 'end' });

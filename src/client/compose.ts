@@ -1,6 +1,6 @@
 // Where the client daemon is put together: the only place that constructs its layers.
 import { join } from 'node:path';
-import { newFarm, warm, closeFarm, type Farm } from '../farm/farm.ts';
+import { closeFarm, newFarm, reachAll, warm, type Farm } from '../farm/farm.ts';
 import { parseHosts, type HostSpec } from '../farm/host-spec.ts';
 import type { HostWorld } from '../farm/host.ts';
 import { loadFarmMemory, saveFarmMemory, type FarmMemory } from '../farm/memory.ts';
@@ -9,9 +9,11 @@ import { realFiles } from '../includes/files.ts';
 import { realClock } from '../observe/clock.ts';
 import { connect } from '../reapi/client.ts';
 import { isOwnSocket, openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
-import { cacheDir } from '../user-directories.ts';
+import { cacheDir, stateDir } from '../user-directories.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
+import { hostReports, type HostReport } from './host-report.ts';
 import { loadLayerPaths, saveLayerPaths } from './kept-layer.ts';
+import { keepTrail } from './kept-trail.ts';
 import { loadScans, saveScans } from './kept-scans.ts';
 import { newEpochs } from './epochs.ts';
 import { newResultMemory } from './result-key.ts';
@@ -34,6 +36,7 @@ export type Farms = {
   readonly open: Map<string, SharedFarm>;
   /** Where what one build learnt is kept for the next. */
   readonly cacheDir: string;
+  readonly stateDir: string;
   readonly memory: FarmMemory;
 };
 
@@ -64,12 +67,35 @@ export function openSession(farms: Farms, settings: Settings, cwd?: string): Ope
   const session = newSession(settings, shared.farm, { startedMs: farms.world.clock.nowMs(), expected });
   const close = (): void => {
     if (cwd !== undefined) saveLayerPaths(farms.cacheDir, cwd, session.layer);
+    keepTrail(farms.stateDir, session.trail, { endedAt: new Date().toISOString(), cwd });
     shared.users -= 1;
     if (shared.users > 0) return;
     farms.open.delete(key);
     closeFarm(shared.farm);
   };
   return { kind: 'session', session, close };
+}
+
+// A host that is off is found out by then.
+const inspectPatienceMs = 3500;
+
+/** Every host of the settings as it stands, connected to if it was not; or what is wrong with the settings. */
+export async function inspectHosts(farms: Farms, settings: Settings): Promise<readonly HostReport[] | string> {
+  const opened = openSession(farms, settings);
+  if (opened.kind === 'invalid') return opened.why;
+  const { farm } = opened.session;
+  await reachAll(farm, inspectPatienceMs);
+  const reports = hostReports(farm);
+  opened.close();
+  return reports;
+}
+
+/** As `inspectHosts`, where no daemon runs. @throws RuntimeDirError if its place is not ours. */
+export function inspectHostsAlone(
+  settings: Settings,
+  env: ClientRequest['env'],
+): Promise<readonly HostReport[] | string> {
+  return inspectHosts(realFarms(openRuntimeDir(), env), settings);
 }
 
 export type ClientRequest = {
@@ -80,38 +106,43 @@ export type ClientRequest = {
 
 const farmMemoryPath = (): string => join(cacheDir(), 'farm.json');
 
-function realFarms(directory: RuntimeDir): Farms {
+function realFarms(directory: RuntimeDir, env: ClientRequest['env']): Farms {
   return {
     world: { connect: (target) => connect(target, { connectTimeoutMs }), clock: realClock },
     directory,
     open: new Map(),
     cacheDir: cacheDir(),
+    stateDir: stateDir(env),
     memory: loadFarmMemory(farmMemoryPath()),
   };
 }
 
 /** The session of compiles that belong to no build. A hosts setting that is wrong is a farm of no hosts. */
-function ownSession(farms: Farms, request: ClientRequest): () => Session {
-  let own: Session | undefined;
-  return () => {
-    if (own !== undefined) return own;
+function ownSession(
+  farms: Farms,
+  request: ClientRequest,
+): { readonly session: () => Session; readonly close: () => void } {
+  let own: Exclude<OpenedSession, { readonly kind: 'invalid' }> | undefined;
+  const open = (): NonNullable<typeof own> => {
     const settings = settingsFrom(request.env);
     const opened = openSession(farms, settings);
-    if (opened.kind === 'invalid') request.log(opened.why);
-    own =
-      opened.kind === 'session'
-        ? opened.session
-        : newSession(settings, newFarm([], farms.world), { startedMs: farms.world.clock.nowMs(), expected: [] });
-    return own;
+    if (opened.kind === 'session') return opened;
+    request.log(opened.why);
+    const start = { startedMs: farms.world.clock.nowMs(), expected: [] };
+    const session = newSession(settings, newFarm([], farms.world), start);
+    return { kind: 'session', session, close: () => undefined };
   };
+  const session = (): Session => (own ??= open()).session;
+  return { session, close: () => own?.close() };
 }
 
 /** Starts the client daemon of this user. @throws RuntimeDirError if its place is not ours. */
 export async function startClient(request: ClientRequest): Promise<RunningDaemon> {
   const directory = openRuntimeDir();
-  const farms = realFarms(directory);
+  const farms = realFarms(directory, request.env);
   const includes = createIncludeView(realFiles);
   loadScans(includes, cacheDir());
+  const own = ownSession(farms, request);
   const results = newResultMemory(cacheDir());
   const world: ClientWorld = {
     clock: realClock,
@@ -123,7 +154,7 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
   const daemon = await startDaemon({
     world,
     farms,
-    sessions: { open: new Map(), own: ownSession(farms, request) },
+    sessions: { open: new Map(), own: own.session },
     forSession: request.forSession,
     log: request.log,
     directory,
@@ -132,6 +163,7 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
     saveScans(includes, cacheDir());
     results.save();
     saveFarmMemory(farms.memory, farmMemoryPath());
+    own.close();
   };
   return { ...daemon, ended: daemon.ended.then(save) };
 }

@@ -1,14 +1,16 @@
 // The command line's side of the daemon: sessions, status, stop.
 import type { Socket } from 'node:net';
-import { reach } from '../farm/host.ts';
-import { slotsOf, type Farm } from '../farm/farm.ts';
+import { reachAll, slotsOf, type Farm } from '../farm/farm.ts';
 import { version } from '../observe/version.ts';
-import { parseControlRequest, type ControlAnswer, type HostStatus, type Status } from './control.ts';
+import { parseControlRequest, type ControlAnswer, type SessionRequest, type Status } from './control.ts';
 import type { Opening } from './connection.ts';
+import { hostReports } from './host-report.ts';
+import { findTrail } from './trail.ts';
 import type { Daemon } from './daemon.ts';
 import { encodeControl } from './launcher-wire.ts';
 import { endSession, summaryOf, type Session } from './session.ts';
-import { openSession } from './compose.ts';
+import { inspectHosts, openSession } from './compose.ts';
+import type { Settings } from './settings.ts';
 
 // A build begins without the hosts that have not answered by then; they join when they do.
 const reachPatienceMs = 1000;
@@ -30,6 +32,16 @@ export async function serveControl(daemon: Daemon, socket: Socket, opening: Open
       answer(socket, { kind: 'status', status: statusOf(daemon) });
       socket.end();
       return;
+    case 'hosts':
+      await serveHosts(daemon, socket, request.settings);
+      return;
+    case 'explain': {
+      const sessions = [...daemon.sessions.open.values()].toReversed();
+      const found = [...sessions, daemon.sessions.own()].map(({ trail }) => findTrail(trail.jobs, request.file));
+      answer(socket, { kind: 'explained', job: found.find((job) => job !== undefined) });
+      socket.end();
+      return;
+    }
     case 'stop':
       answer(socket, { kind: 'stopping', pid: process.pid });
       socket.end(() => daemon.stop());
@@ -38,8 +50,6 @@ export async function serveControl(daemon: Daemon, socket: Socket, opening: Open
       await serveSession(daemon, socket, request);
   }
 }
-
-type SessionRequest = Extract<NonNullable<ReturnType<typeof parseControlRequest>>, { readonly op: 'session' }>;
 
 async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequest): Promise<void> {
   const opened = openSession(daemon.farms, request.settings, request.cwd);
@@ -70,6 +80,12 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
   socket.resume();
 }
 
+async function serveHosts(daemon: Daemon, socket: Socket, settings: Settings): Promise<void> {
+  const reports = await inspectHosts(daemon.farms, settings);
+  answer(socket, typeof reports === 'string' ? { kind: 'error', message: reports } : { kind: 'hosts', hosts: reports });
+  socket.end();
+}
+
 /** The last compile's connection closes about when make ends: its end is waited for, so that it is counted. */
 async function lastJobsEnded(daemon: Daemon, session: Session): Promise<void> {
   const { clock } = daemon.world;
@@ -91,9 +107,8 @@ async function tellSummary(daemon: Daemon, socket: Socket, { session, cpuBefore 
 }
 
 async function sessionAnswer(session: Session): Promise<ControlAnswer> {
-  const { hosts, world } = session.farm;
-  const reached = Promise.all(hosts.map((host) => reach(host, world)));
-  await Promise.race([reached, new Promise<void>((resolve) => world.clock.after(reachPatienceMs, resolve))]);
+  const { hosts } = session.farm;
+  await reachAll(session.farm, reachPatienceMs);
   const ready = hosts.map((host) => host.state).filter((state) => state.kind === 'ready');
   const slots = ready.reduce((sum, state) => sum + state.slots, 0);
   return {
@@ -124,19 +139,6 @@ function progressOf(session: Session): ControlAnswer {
   };
 }
 
-function hostStatus(farm: Farm): HostStatus[] {
-  const slots = slotsOf(farm);
-  return farm.hosts.map((host) => ({
-    name: host.spec.name,
-    state: host.state.kind,
-    slots: slots.get(host.spec.name) ?? 0,
-    inFlight: host.places.size,
-    jobs: host.jobsDone,
-    failures: host.failures,
-    why: host.state.kind === 'resting' ? host.state.why : '',
-  }));
-}
-
 function statusOf(daemon: Daemon): Status {
   const sessions = [...daemon.sessions.open.values(), daemon.sessions.own()];
   const farms = new Set(sessions.map((session) => session.farm));
@@ -144,7 +146,7 @@ function statusOf(daemon: Daemon): Status {
   return {
     pid: process.pid,
     version,
-    hosts: [...farms].flatMap(hostStatus),
+    hosts: [...farms].flatMap(hostReports),
     sessions: daemon.sessions.open.size,
     inFlight: sum((session) => session.jobs.size),
     totals: {

@@ -1,7 +1,9 @@
 // What the command line asks of the daemon, as JSON over the daemon's socket. Pure types and one checked parser:
 // the daemon takes nothing from its socket on trust.
 import type { Summary } from '../observe/tally.ts';
+import type { HostReport } from './host-report.ts';
 import type { Settings } from './settings.ts';
+import type { JobTrail } from './trail.ts';
 
 export type ControlRequest =
   /**
@@ -17,25 +19,21 @@ export type ControlRequest =
       readonly adopt: boolean;
     }
   | { readonly op: 'status' }
+  /** The hosts of these settings, connected to if need be. */
+  | { readonly op: 'hosts'; readonly settings: Settings }
+  /** What became of a compile of a build that is going on: the last, or the last of that source or object (absolute). */
+  | { readonly op: 'explain'; readonly file: string | undefined }
   | { readonly op: 'stop' };
+
+export type SessionRequest = Extract<ControlRequest, { readonly op: 'session' }>;
 
 /** What the session's owner writes on its open connection when its command has ended. */
 export type SessionEnd = { readonly op: 'end' };
 
-export type HostStatus = {
-  readonly name: string;
-  readonly state: string;
-  readonly slots: number;
-  readonly inFlight: number;
-  readonly jobs: number;
-  readonly failures: number;
-  readonly why: string;
-};
-
 export type Status = {
   readonly pid: number;
   readonly version: string;
-  readonly hosts: readonly HostStatus[];
+  readonly hosts: readonly HostReport[];
   readonly sessions: number;
   readonly inFlight: number;
   readonly totals: { readonly remote: number; readonly cached: number; readonly local: number };
@@ -64,6 +62,8 @@ export type ControlAnswer =
   /** `stopping`: the daemon was started for builds, this was the last, and it ends once this connection is closed. */
   | { readonly kind: 'summary'; readonly summary: Summary; readonly stopping: boolean }
   | { readonly kind: 'status'; readonly status: Status }
+  | { readonly kind: 'hosts'; readonly hosts: readonly HostReport[] }
+  | { readonly kind: 'explained'; readonly job: JobTrail | undefined }
   | { readonly kind: 'stopping'; readonly pid: number }
   | { readonly kind: 'error'; readonly message: string };
 
@@ -97,13 +97,15 @@ function progressPeriod(value: unknown): number {
 export function parseControlRequest(body: Buffer): ControlRequest | undefined {
   const value = parseJson(body);
   if (!isObject(value)) return undefined;
-  if (value['op'] === 'status' || value['op'] === 'stop') return { op: value['op'] };
-  if (value['op'] !== 'session') return undefined;
+  const { op, file, cwd } = value;
+  if (op === 'status' || op === 'stop') return { op };
+  if (op === 'explain') return { op, file: typeof file === 'string' ? file : undefined };
   const settings = parseSettings(value['settings']);
-  const cwd = value['cwd'];
-  if (settings === undefined || typeof cwd !== 'string') return undefined;
+  if (settings === undefined) return undefined;
+  if (op === 'hosts') return { op, settings };
+  if (op !== 'session' || typeof cwd !== 'string') return undefined;
   return {
-    op: 'session',
+    op,
     settings,
     cwd,
     progressMs: progressPeriod(value['progressMs']),

@@ -1,8 +1,8 @@
 // The client daemon: one per user, one socket. Launchers bring compiles, the command line brings sessions and
 // questions. It ends when stopped, when the last build session of a daemon that was started for one closes, or when
 // nothing has happened for a while; what it made (the socket) goes with it.
-import { lstatSync, renameSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { linkSync, lstatSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { addToTally, type JobEnd } from '../observe/tally.ts';
 import type { RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
@@ -26,6 +26,8 @@ const idleMs = 5 * 60_000;
 const heartbeatMs = 30_000;
 // The socket may be swept from /tmp, or another daemon may have taken its place: then nobody can find this one.
 const socketCheckMs = 1000;
+// Of daemons that start over a dead one's socket, each may take away what another has just put there.
+const mostTakes = 5;
 
 export type Daemon = {
   readonly world: ClientWorld;
@@ -44,8 +46,21 @@ export type DaemonRequest = Pick<Daemon, 'world' | 'farms' | 'sessions' | 'forSe
 
 export type RunningDaemon = { readonly ended: Promise<void>; readonly stop: () => void };
 
-/** Listens under a name of its own, then takes the well-known one: whoever connects finds a daemon that accepts. */
-async function listen(server: Server, directory: RuntimeDir): Promise<bigint> {
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+/**
+ * Listens under a name of its own, then takes the well-known one: whoever connects finds a daemon that accepts. Undefined
+ * if another daemon has that name: launchers and command lines may start two at once, and the build's jobs and its
+ * session have to meet in one.
+ */
+async function listen(server: Server, directory: RuntimeDir): Promise<bigint | undefined> {
   const temporary = `${directory.path}/daemon.${process.pid}.sock`;
   rmSync(temporary, { force: true });
   await new Promise<void>((resolve, reject) => {
@@ -53,8 +68,19 @@ async function listen(server: Server, directory: RuntimeDir): Promise<bigint> {
     server.listen(temporary, () => resolve());
   });
   const { ino } = lstatSync(temporary, { bigint: true });
-  renameSync(temporary, directory.socket);
-  return ino;
+  let taken = false;
+  for (let tries = 0; !taken && tries < mostTakes; tries += 1) {
+    try {
+      linkSync(temporary, directory.socket);
+      taken = true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (await answers(directory.socket)) break;
+      rmSync(directory.socket, { force: true });
+    }
+  }
+  rmSync(temporary, { force: true });
+  return taken ? ino : undefined;
 }
 
 function holdsSocket(directory: RuntimeDir, ino: bigint): boolean {
@@ -82,6 +108,10 @@ export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon
     });
   });
   const ino = await listen(server, request.directory);
+  if (ino === undefined) {
+    server.close(() => finish());
+    return { ended, stop: () => undefined };
+  }
   const check = setInterval(() => {
     const idle = connections.size === 0 && request.world.clock.nowMs() - lastBusyMs > idleMs;
     if (idle || (connections.size === 0 && !holdsSocket(request.directory, ino))) stop();

@@ -3,8 +3,9 @@
 // out one tree, and equal compiles are equal actions. The list is a guess about paths only; what is at them is read and
 // checked like any input, and what is gone is left out.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeKept } from '../kept-file.ts';
 import type { Layer } from './input-tree.ts';
 
 const mostPaths = 50_000;
@@ -29,12 +30,5 @@ export function loadLayerPaths(cacheDir: string, cwd: string): readonly string[]
 
 export function saveLayerPaths(cacheDir: string, cwd: string, layer: Layer): void {
   if (layer.present.size === 0 || layer.present.size > mostPaths) return;
-  const path = pathFor(cacheDir, cwd);
-  try {
-    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
-    writeFileSync(`${path}.${process.pid}`, JSON.stringify([...layer.present.keys()]), { mode: 0o600 });
-    renameSync(`${path}.${process.pid}`, path);
-  } catch {
-    // The next build's layer grows with its jobs, as this one's did.
-  }
+  writeKept(pathFor(cacheDir, cwd), JSON.stringify([...layer.present.keys()]));
 }

@@ -6,8 +6,9 @@
 //
 // The memory is the client's own: nothing in a worker's cache is stored under a name that a client made up.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeKept } from '../kept-file.ts';
 import type { Closure, FileEntry, TreeEntry } from '../includes/types.ts';
 import { digestKey, parseDigestKey, type Digest } from '../reapi/digest.ts';
 import { compareNames } from '../reapi/directory-encoding.ts';
@@ -86,14 +87,7 @@ export function newResultMemory(cacheDir: string): ResultMemory {
       actions().set(key, digestKey(action));
     },
     save: () => {
-      if (!changed) return;
-      try {
-        mkdirSync(cacheDir, { recursive: true, mode: 0o700 });
-        writeFileSync(`${path}.${process.pid}`, JSON.stringify([...actions()].slice(-mostKeys)), { mode: 0o600 });
-        renameSync(`${path}.${process.pid}`, path);
-      } catch {
-        // The next build asks for its own actions, as this one did at first.
-      }
+      if (changed) writeKept(path, JSON.stringify([...actions()].slice(-mostKeys)));
     },
   };
 }

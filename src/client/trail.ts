@@ -1,8 +1,10 @@
 // What became of each compile of a build, and why: for `shoal explain`. Kept in memory while the build lasts, and the last
 // builds in files, since the daemon of a build ends with it.
+import { basename } from 'node:path';
 import type { Candidate } from '../farm/choose.ts';
 import type { Decision } from '../farm/farm.ts';
-import type { ReasonId } from '../observe/reasons.ts';
+import type { Finish } from '../farm/finish.ts';
+import { reasonOf, type ReasonId } from '../observe/reasons.ts';
 
 /** One host's try at a job. Times on the client's clock, in milliseconds since some fixed moment. */
 export type Attempt = {
@@ -22,6 +24,8 @@ export type JobTrail = {
   /** Until it was its turn. */
   readonly waitedMs: number;
   readonly candidates: readonly Candidate[];
+  /** This box as a host; undefined where the job could not have run here for that. */
+  readonly here: Finish | undefined;
   readonly attempts: readonly Attempt[];
   end: TrailEnd;
 };
@@ -82,7 +86,18 @@ export function trailOf(
     work: decision?.work,
     waitedMs: Math.round((decision?.waitedMs ?? 0) * 10) / 10,
     candidates: decision?.candidates ?? [],
+    here: decision?.here,
     attempts: attempts.map((one) => ({ ...one, sentMs: since(one.sentMs), endedMs: since(one.endedMs) })),
     end,
   };
+}
+
+/** The last compile of a build, or the last whose source or object is `file` (absolute), or ends like that path. */
+export function findTrail(jobs: readonly JobTrail[], file: string | undefined): JobTrail | undefined {
+  if (file === undefined) return jobs.findLast(({ end }) => end.kind !== 'here' || reasonOf(end.reason).probe !== true);
+  const isIt = (path: string | undefined): boolean => path === file;
+  const exact = jobs.findLast(({ source, object }) => isIt(source) || isIt(object));
+  if (exact !== undefined) return exact;
+  const name = `/${basename(file)}`;
+  return jobs.findLast(({ source, object }) => source.endsWith(name) || (object?.endsWith(name) ?? false));
 }

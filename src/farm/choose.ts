@@ -103,7 +103,8 @@ function able(host: Host, { toolchain, tried, work }: Asked): ReadyHost | undefi
   return fits(host, state, work) === 'never' ? undefined : state;
 }
 
-function hereFinish(home: Home, { mayRunHere, work }: Asked, nowMs: number): Finish | undefined {
+/** When this box would have the job done, at its price for the build; undefined if it may not or has no free slot. */
+export function hereFinish(home: Home, { mayRunHere, work }: Asked, nowMs: number): Finish | undefined {
   if (!mayRunHere || home.endsMs.size >= home.slots) return undefined;
   const finish = expectedFinish(homeLoad(home, nowMs), work);
   return { ...finish, totalMs: finish.totalMs * homeCost };

@@ -2,7 +2,17 @@
 // to have it done first has room for it. src/farm/choose.ts says which that is, src/farm/queue.ts whose turn it is.
 import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey, type Digest } from '../reapi/digest.ts';
-import { candidates, choose, whyNone, type Asked, type Candidate, type Meant, type Verdict } from './choose.ts';
+import {
+  candidates,
+  choose,
+  hereFinish,
+  whyNone,
+  type At,
+  type Asked,
+  type Candidate,
+  type Meant,
+  type Verdict,
+} from './choose.ts';
 import type { Finish } from './finish.ts';
 import { newHome, type Home } from './home.ts';
 import type { HostSpec } from './host-spec.ts';
@@ -52,6 +62,8 @@ export type Decision = {
   readonly waitedMs: number;
   readonly work: Work;
   readonly candidates: readonly Candidate[];
+  /** This box's own finish, with what it costs the build; undefined where the job may not run here now. */
+  readonly here: Finish | undefined;
 };
 
 export type Choice =
@@ -89,6 +101,12 @@ export function warm(farm: Farm): void {
   }
 }
 
+/** Resolves once every host has answered or failed, or the patience is over. */
+export async function reachAll({ hosts, world }: Farm, patienceMs: number): Promise<void> {
+  const settled = Promise.all(hosts.map((host) => reach(host, world)));
+  await Promise.race([settled, new Promise<void>((resolve) => world.clock.after(patienceMs, resolve))]);
+}
+
 export function askedOf({ toolchain, work, tried, inputBytes, mayRunHere }: PlaceRequest): Asked {
   return { toolchain: digestKey(toolchain), work, tried, inputBytes, mayRunHere };
 }
@@ -102,7 +120,9 @@ export function takePlace(farm: Farm, request: PlaceRequest): Promise<Choice> {
   const asked = askedOf(request);
   return new Promise((resolve) => {
     const gone = (): void => {
-      if (removeWaiting(farm.queue, job)) job.decide(noPlace(farm, job, 'interrupted', ''));
+      if (!removeWaiting(farm.queue, job)) return;
+      const decision = decisionOn(farm, job, { nowMs: farm.world.clock.nowMs(), meant: new Map() });
+      job.decide({ kind: 'none', reason: 'interrupted', detail: '', decision });
     };
     const decide = (choice: Choice): void => {
       signal.removeEventListener('abort', gone);
@@ -117,14 +137,13 @@ export function takePlace(farm: Farm, request: PlaceRequest): Promise<Choice> {
   });
 }
 
-function decisionOn(farm: Farm, { asked, arrivedMs, work }: WaitingJob): Decision {
-  const nowMs = farm.world.clock.nowMs();
-  const ranked = candidates(farm.hosts, asked, { nowMs, meant: new Map() }, mostCandidates);
-  return { waitedMs: nowMs - arrivedMs, work, candidates: ranked };
-}
-
-function noPlace(farm: Farm, job: WaitingJob, reason: ReasonId, detail: string): Choice {
-  return { kind: 'none', reason, detail, decision: decisionOn(farm, job) };
+function decisionOn(farm: Farm, { asked, arrivedMs, work }: WaitingJob, at: At): Decision {
+  return {
+    waitedMs: at.nowMs - arrivedMs,
+    work,
+    candidates: candidates(farm.hosts, asked, at, mostCandidates),
+    here: hereFinish(farm.home, asked, at.nowMs),
+  };
 }
 
 /** Gives places to waiting jobs, in turn, as long as there are any to give. */
@@ -141,15 +160,14 @@ function pump(farm: Farm): void {
       const { jobs, ms } = meant.get(verdict.host) ?? { jobs: 0, ms: 0 };
       meant.set(verdict.host, { jobs: jobs + 1, ms: ms + job.work.ms * verdict.host.record.pace.value });
     } else if (verdict.kind !== 'none' || !mayStillCome(farm.hosts, job.asked)) {
-      give(farm, job, verdict);
+      give(farm, job, verdict, { nowMs, meant });
     }
   }
   keepTicking(farm);
 }
 
-function give(farm: Farm, job: WaitingJob, verdict: Exclude<Verdict, { readonly kind: 'wait' }>): void {
-  const decision = decisionOn(farm, job);
-  const nowMs = farm.world.clock.nowMs();
+function give(farm: Farm, job: WaitingJob, verdict: Exclude<Verdict, { readonly kind: 'wait' }>, at: At): void {
+  const decision = decisionOn(farm, job, at);
   removeWaiting(farm.queue, job);
   switch (verdict.kind) {
     case 'none': {
@@ -158,7 +176,7 @@ function give(farm: Farm, job: WaitingJob, verdict: Exclude<Verdict, { readonly 
       return;
     }
     case 'here': {
-      const stay: Stay = { work: job.work, atMs: nowMs + verdict.finish.compileMs };
+      const stay: Stay = { work: job.work, atMs: at.nowMs + verdict.finish.compileMs };
       farm.home.endsMs.add(stay);
       job.decide({ kind: 'here', stay, decision });
       return;

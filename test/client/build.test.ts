@@ -208,3 +208,40 @@ test('status and stop speak for the daemon, and nothing is left of it', async ()
   await new Promise<void>((resolve) => refused.once('error', () => resolve()));
   assert.match(shoal(['status']).stderr, /no daemon/);
 });
+
+test('of daemons that are started at once one stays, and what explain and hosts are asked is answered', async () => {
+  clean();
+  assert.equal(shoal(['make', '-s', '-j2']).status, 0);
+  const { PATH, HOME, XDG_CACHE_HOME } = { PATH: process.env['PATH'], HOME: base, XDG_CACHE_HOME: join(base, 'cache') };
+  const env = { PATH, HOME, XDG_CACHE_HOME, SHOAL_HOSTS: hosts };
+  const started = Array.from({ length: 4 }, () => spawn(process.execPath, [main, 'daemon'], { stdio: 'ignore', env }));
+  const ends = started.map((daemon) => new Promise<number | null>((resolve) => daemon.once('close', resolve)));
+  const others = new Promise<void>((resolve) => {
+    let ended = 0;
+    for (const end of ends) void end.then(() => (ended += 1) === started.length - 1 && resolve());
+  });
+  await others;
+  const status = JSON.parse(shoal(['status', '--json']).stdout) as { pid: number };
+  assert.ok(started.some(({ pid, exitCode }) => pid === status.pid && exitCode === null));
+
+  const listed = JSON.parse(shoal(['hosts', '--json']).stdout) as { hosts: Record<string, unknown>[] };
+  assert.deepEqual(
+    listed.hosts.map(({ name, state, slots }) => [name, state, slots]),
+    [[hosts, 'ready', 2]],
+  );
+  assert.match(shoal(['hosts']).stdout, new RegExp(`^host .*\n${hosts} +2 `));
+
+  const explained = JSON.parse(shoal(['explain', 'two.o', '--json']).stdout) as Record<string, unknown>;
+  assert.equal(explained['source'], join(project, 'two.cc'));
+  assert.deepEqual(
+    (explained['attempts'] as { host: string; outcome: string }[]).map(({ host, outcome }) => [host, outcome]),
+    [[hosts, 'done']],
+  );
+  const { stdout } = shoal(['explain', 'last']);
+  assert.match(stdout, new RegExp(`${hosts}: .* = wait .* \\+ round trip .* \\+ compile .* <- went there`));
+  assert.match(stdout, /ended, (compiled|a result that was known) on/);
+  assert.equal(shoal(['explain', 'nothing.c']).status, 1);
+
+  assert.equal(shoal(['stop']).status, 0);
+  assert.deepEqual(await Promise.all(ends), [0, 0, 0, 0]);
+});

@@ -1,0 +1,54 @@
+// `shoal hosts [--json]`: every host of the farm, what has been measured of it, and how it stands.
+import { ask } from '../client/attach.ts';
+import { inspectHostsAlone } from '../client/compose.ts';
+import type { HostReport } from '../client/host-report.ts';
+import { settingsFrom } from '../client/settings.ts';
+import type { Invocation } from './main.ts';
+
+const speedText = (speed: number | undefined): string => (speed === undefined ? '-' : `${speed} ×`);
+const timeText = (ms: number | undefined): string => (ms === undefined ? '-' : `${ms} ms`);
+
+function stateText({ state, why, restsForMs, failures }: HostReport): string {
+  if (state !== 'resting') return failures > 0 ? `${state}, ${failures} failures` : state;
+  return `resting for ${(restsForMs / 1000).toFixed(1)} s after failure ${failures}: ${why}`;
+}
+
+const heading = ['host', 'slots', 'jobs there', 'speed', 'round trip', 'compilers', 'done', 'state'] as const;
+
+function rowOf(host: HostReport): string[] {
+  const { name, slots, inFlight, speed, roundTripMs, compilers, jobs } = host;
+  const queued = Math.max(0, inFlight - slots);
+  const there = queued > 0 ? `${inFlight} (${queued} wait)` : `${inFlight}`;
+  return [name, `${slots}`, there, speedText(speed), timeText(roundTripMs), `${compilers}`, `${jobs}`, stateText(host)];
+}
+
+export function hostsText(hosts: readonly HostReport[]): string {
+  if (hosts.length === 0) return 'no hosts: start `shoal worker` here, or name boxes in SHOAL_HOSTS\n';
+  const rows = [[...heading], ...hosts.map(rowOf)];
+  const widths = heading.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  const note = hosts.some(({ speed }) => speed !== undefined)
+    ? ''
+    : '\nspeed is beside this box, once both were measured';
+  return `${lines.map((line) => line.trimEnd()).join('\n')}${note}\n`;
+}
+
+async function reports({ env }: Invocation): Promise<readonly HostReport[] | string> {
+  const settings = settingsFrom(env);
+  const line = await ask({ op: 'hosts', settings });
+  const answer = await line?.next();
+  line?.close();
+  if (answer?.kind === 'hosts') return answer.hosts;
+  if (answer?.kind === 'error') return answer.message;
+  return inspectHostsAlone(settings, env);
+}
+
+export async function hostsCommand(invocation: Invocation): Promise<void> {
+  const hosts = await reports(invocation);
+  if (typeof hosts === 'string') {
+    process.stderr.write(`shoal: ${hosts}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  process.stdout.write(invocation.args.includes('--json') ? `${JSON.stringify({ hosts })}\n` : hostsText(hosts));
+}
