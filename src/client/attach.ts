@@ -1,5 +1,6 @@
 // How the command line reaches the client daemon: connects to its socket, and starts it where asked.
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
 import { parseJson, type ControlAnswer, type ControlRequest, type SessionEnd, type SessionRequest } from './control.ts';
@@ -107,15 +108,20 @@ export async function openOrStart(request: SessionRequest, mainScript: string): 
   return askFor(startPatienceMs, { ...request, adopt: true });
 }
 
+/** A process that has ended and waits for its parent to notice is gone, too. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
 /** Resolves once the process is gone, or false when `patienceMs` have passed. */
 export async function processGone(pid: number, patienceMs: number): Promise<boolean> {
   const deadline = performance.now() + patienceMs;
   while (performance.now() < deadline) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return true;
-    }
+    if (!isAlive(pid)) return true;
     await new Promise((resolve) => setTimeout(resolve, 3));
   }
   return false;
