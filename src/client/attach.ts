@@ -108,21 +108,26 @@ export async function openOrStart(request: SessionRequest, mainScript: string): 
   return askFor(startPatienceMs, { ...request, adopt: true });
 }
 
-/** A process that has ended and waits for its parent to notice is gone, too. */
-function isAlive(pid: number): boolean {
+function stateOf(pid: number): 'runs' | 'ended' | 'gone' {
   try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    return / [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1').split(')')[1] ?? '') ? 'ended' : 'runs';
   } catch {
-    return false;
+    return 'gone';
   }
 }
 
+// A process that has ended stays in the list until its parent takes note, which some parents never do.
+const parentPatienceMs = 500;
+
 /** Resolves once the process is gone, or false when `patienceMs` have passed. */
 export async function processGone(pid: number, patienceMs: number): Promise<boolean> {
-  const deadline = performance.now() + patienceMs;
-  while (performance.now() < deadline) {
-    if (!isAlive(pid)) return true;
+  let deadline = performance.now() + patienceMs;
+  let state = stateOf(pid);
+  while (state !== 'gone' && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 3));
+    const before = state;
+    state = stateOf(pid);
+    if (state === 'ended' && before === 'runs') deadline = performance.now() + parentPatienceMs;
   }
-  return false;
+  return state !== 'runs';
 }
