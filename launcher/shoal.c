@@ -48,7 +48,8 @@ static bool is_set(const char *name)
 /* Strict mode is a promise that nothing falls back in silence; a daemon that is gone must not break it. */
 static void refuse_if_strict(const struct command *command)
 {
-	if (!is_set("SHOAL_STRICT"))
+	const char *strict = getenv("SHOAL_STRICT");
+	if (!is_set("SHOAL_STRICT") || strchr(strict, '%')) /* a share is for the build's end to judge */
 		return;
 	for (char **arg = command->argv; *arg; arg++) {
 		if (strcmp(*arg, "-c") != 0)

@@ -1,6 +1,7 @@
 // The command line: finds the subcommand, loads only its file (an import costs start-up time, and the CLI starts once a
 // build), and hands it what follows. Flags before the subcommand become the SHOAL_ variables that they stand for.
 import { fileURLToPath } from 'node:url';
+import { SettingsError } from '../client/settings.ts';
 
 export type Invocation = {
   readonly name: string;
@@ -41,10 +42,11 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   worker: { summary: 'compile for others on this box', load: async () => (await import('./worker.ts')).workerCommand },
 };
 
-const flags: Readonly<Record<string, { readonly variable: string; readonly takesValue: boolean }>> = {
-  '--hosts': { variable: 'SHOAL_HOSTS', takesValue: true },
-  '--strict': { variable: 'SHOAL_STRICT', takesValue: false },
-  '--summary': { variable: 'SHOAL_SUMMARY', takesValue: true },
+/** `without`: what the flag means without a value. */
+const flags: Readonly<Record<string, { readonly variable: string; readonly without: string | undefined }>> = {
+  '--hosts': { variable: 'SHOAL_HOSTS', without: undefined },
+  '--strict': { variable: 'SHOAL_STRICT', without: '1' },
+  '--summary': { variable: 'SHOAL_SUMMARY', without: undefined },
 };
 
 export function isSubcommand(word: string): boolean {
@@ -59,7 +61,7 @@ export function helpText(): string {
     ...rows,
     '  shoal gcc …    one compile through the farm',
   ];
-  const tail = ['', 'before the subcommand: --hosts "BOX:PORT/SLOTS …", --strict, --summary FILE'];
+  const tail = ['', 'before the subcommand: --hosts "BOX:PORT/SLOTS …", --strict[=2%], --summary FILE'];
   return `${[...head, ...tail].join('\n')}\n`;
 }
 
@@ -77,7 +79,7 @@ export function parseCommandLine(argv: readonly string[], env: Invocation['env']
     const flag = flags[name];
     if (flag !== undefined) {
       const given = rest.length > 0 ? rest.join('=') : undefined;
-      const value = flag.takesValue ? (given ?? argv[(at += 1)]) : '1';
+      const value = given ?? flag.without ?? argv[(at += 1)];
       if (value === undefined) return { kind: 'text', text: `shoal: ${name} needs a value\n`, status: 2 };
       changed[flag.variable] = value;
       continue;
@@ -100,7 +102,13 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
   const subcommand = subcommands[parsed.invocation.name];
   const run = await subcommand?.load();
-  await run?.(parsed.invocation);
+  try {
+    await run?.(parsed.invocation);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    process.stderr.write(`shoal: ${error.message}\n`);
+    process.exitCode = 2;
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2));

@@ -1,7 +1,7 @@
 // `shoal make ARGS…` and `shoal run -- CMD`: a build through the farm. Everything after the subcommand belongs to the
 // user's command and passes untouched.
 import { nothingReachedText, summaryText } from '../observe/summary.ts';
-import { runBuild, writeSummaryFile, type BuildEnd } from '../client/build.ts';
+import { runBuild, tooManyFallbacks, writeSummaryFile, type BuildEnd } from '../client/build.ts';
 import { settingsFrom } from '../client/settings.ts';
 import { progressLine, progressText, type ProgressLine } from './progress-line.ts';
 import type { Invocation } from './main.ts';
@@ -63,10 +63,11 @@ export async function runCommand({ name, args, env, mainScript }: Invocation): P
     process.exitCode = 2;
     return;
   }
+  const settings = settingsFrom(env);
   const progress = progressTo(process.stderr);
   const end = await runBuild({
     command: name === 'make' ? makeCommand(args) : () => [program ?? '', ...rest],
-    settings: settingsFrom(env),
+    settings,
     mainScript,
     progressMs: progress.everyMs,
     onProgress: progress.show,
@@ -74,5 +75,7 @@ export async function runCommand({ name, args, env, mainScript }: Invocation): P
   });
   progress.clear();
   report(end);
-  endAs(end.status);
+  const broken = end.summary === undefined ? undefined : tooManyFallbacks(end.summary, settings);
+  if (broken !== undefined) process.stderr.write(`${broken}\n`);
+  endAs(broken !== undefined && 'code' in end.status && end.status.code === 0 ? { code: 1 } : end.status);
 }

@@ -117,7 +117,7 @@ function stateOf(pid: number): 'runs' | 'ended' | 'gone' {
 }
 
 // A process that has ended stays in the list until its parent takes note, which some parents never do.
-const parentPatienceMs = 500;
+const parentPatienceMs = 3000;
 
 /** Resolves once the process is gone, or false when `patienceMs` have passed. */
 export async function processGone(pid: number, patienceMs: number): Promise<boolean> {

@@ -169,7 +169,7 @@ async function closeSession(
 /** Runs a build and gives its end; the summary is undefined where no daemon could be had. */
 export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
   const session = await openSession(request);
-  if (session === undefined && request.settings.strict) {
+  if (session === undefined && request.settings.mostFallbacks !== undefined) {
     request.warn('shoal: strict: every compile of this build would have run here, so it was not begun');
     return { status: { code: 1 }, summary: undefined, command: [] };
   }
@@ -182,6 +182,18 @@ export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
   const status = await runCommand(request, command, env);
   const summary = following === undefined || last === undefined ? undefined : await closeSession(following, last);
   return { status, summary, command };
+}
+
+/** The fallbacks of a build that had more of them than strict mode allows, a line each; undefined if all is well. */
+export function tooManyFallbacks(summary: Summary, { mostFallbacks }: Settings): string | undefined {
+  const { fallbacks, remote, cached, fellBack } = summary;
+  const share = fallbacks / Math.max(1, remote + cached + fallbacks);
+  if (mostFallbacks === undefined || share <= mostFallbacks) return undefined;
+  const percent = (part: number): string => `${Number((part * 100).toFixed(2))} %`;
+  const lines = fellBack.map(({ source, reason }) => `  ${source}: ${reason}`);
+  if (fallbacks > fellBack.length) lines.push(`  and ${fallbacks - fellBack.length} more`);
+  const head = `shoal: strict: ${fallbacks} compiles ran here, ${percent(share)} of those that could run elsewhere; ${percent(mostFallbacks)} are allowed:`;
+  return [head, ...lines].join('\n');
 }
 
 export function writeSummaryFile(path: string, summary: Summary): void {

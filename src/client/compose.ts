@@ -117,6 +117,16 @@ function realFarms(directory: RuntimeDir, env: ClientRequest['env']): Farms {
   };
 }
 
+/** A launcher may start the daemon, with nobody there to be told of a mistake. */
+function usableSettings({ env, log }: ClientRequest): Settings {
+  try {
+    return settingsFrom(env);
+  } catch (error) {
+    log((error as Error).message);
+    return settingsFrom({ ...env, SHOAL_STRICT: '1' });
+  }
+}
+
 /** The session of compiles that belong to no build. A hosts setting that is wrong is a farm of no hosts. */
 function ownSession(
   farms: Farms,
@@ -124,7 +134,7 @@ function ownSession(
 ): { readonly session: () => Session; readonly close: () => void } {
   let own: Exclude<OpenedSession, { readonly kind: 'invalid' }> | undefined;
   const open = (): NonNullable<typeof own> => {
-    const settings = settingsFrom(request.env);
+    const settings = usableSettings(request);
     const opened = openSession(farms, settings);
     if (opened.kind === 'session') return opened;
     request.log(opened.why);

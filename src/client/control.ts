@@ -73,10 +73,11 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function parseSettings(value: unknown): Settings | undefined {
   if (!isObject(value)) return undefined;
-  const { hosts, strict, resultCache } = value;
+  const { hosts, mostFallbacks, resultCache } = value;
   if (hosts !== undefined && typeof hosts !== 'string') return undefined;
-  if (typeof strict !== 'boolean' || typeof resultCache !== 'boolean') return undefined;
-  return { hosts, strict, resultCache };
+  if (mostFallbacks !== undefined && typeof mostFallbacks !== 'number') return undefined;
+  if (typeof resultCache !== 'boolean') return undefined;
+  return { hosts, mostFallbacks, resultCache };
 }
 
 export function parseJson(body: Buffer): unknown {

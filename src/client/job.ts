@@ -89,7 +89,7 @@ function trailEnd(answer: JobAnswer, endedMs: number): TrailEnd {
 
 /** In strict mode what could run elsewhere and does not is refused, whyever. */
 export function underStrict(session: Session, answer: JobAnswer): JobAnswer {
-  if (answer.kind !== 'here' || !session.settings.strict || !isFallback(answer.reason)) return answer;
+  if (answer.kind !== 'here' || session.settings.mostFallbacks !== 0 || !isFallback(answer.reason)) return answer;
   return { kind: 'refused', reason: answer.reason, detail: answer.detail };
 }
 
@@ -214,7 +214,7 @@ function placeRequest(
     work,
     tried,
     inputBytes: session.layer.sizeBytes,
-    mayRunHere: !session.settings.strict,
+    mayRunHere: session.settings.mostFallbacks === undefined,
     signal,
   };
 }

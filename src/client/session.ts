@@ -2,7 +2,7 @@
 // names; a scrubbed environment names none, and then the youngest session is meant; without any, the daemon's own.
 import { randomBytes } from 'node:crypto';
 import { farmBytes, slotsOf, type Farm } from '../farm/farm.ts';
-import { newTally, summarize, type Summary, type Tally } from '../observe/tally.ts';
+import { isFallback, newTally, summarize, type Summary, type Tally } from '../observe/tally.ts';
 import { newLayer, type Layer } from './input-tree.ts';
 import type { Settings } from './settings.ts';
 import { newTrail, type Trail } from './trail.ts';
@@ -61,6 +61,16 @@ export function sessionOf(sessions: Sessions, env: readonly string[]): Session {
   return found ?? [...sessions.open.values()].at(-1) ?? sessions.own();
 }
 
+// As many as one looks at.
+const mostFellBack = 50;
+
+function fellBack({ jobs }: Trail): { source: string; reason: string }[] {
+  const ends = jobs.flatMap(({ source, end }) =>
+    end.kind !== 'remote' && isFallback(end.reason) ? [{ source, reason: end.reason }] : [],
+  );
+  return ends.slice(0, mostFellBack);
+}
+
 /** The session's summary now; the CPU of its owner and the build's children is the owner's to add. */
 export function summaryOf(session: Session, nowMs: number, daemonCpuMs: number): Summary {
   const { sent, received } = farmBytes(session.farm);
@@ -70,6 +80,7 @@ export function summaryOf(session: Session, nowMs: number, daemonCpuMs: number):
     wallMs: Math.round(nowMs - session.startedMs),
     clientCpuMs: Math.round(daemonCpuMs),
     slots: slotsOf(session.farm),
+    fellBack: fellBack(session.trail),
   });
 }
 

@@ -4,21 +4,46 @@
 export type Settings = {
   /** The hosts setting; undefined where none was given: the worker of this box, if one runs. */
   readonly hosts: string | undefined;
-  /** A compile that could run elsewhere and does not is an error. */
-  readonly strict: boolean;
+  /**
+   * Strict mode: the largest share, from 0 to 1, of the compiles which could run elsewhere that may run here all the same.
+   * At 0 each of them is refused at once; otherwise the build is judged at its end. Undefined: as many as it takes.
+   */
+  readonly mostFallbacks: number | undefined;
   /** False: every compile is really run, though the worker may have its result. */
   readonly resultCache: boolean;
 };
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const isOn = (value: string | undefined): boolean => value === '1' || value === 'true' || value === 'on';
+export class SettingsError extends Error {
+  readonly code = 'SETTINGS';
+}
+
+const unset: ReadonlySet<string> = new Set(['', '0', 'false', 'off']);
+const none: ReadonlySet<string> = new Set(['1', 'true', 'on']);
+
+/** `1`: none; `2%`: that share. @throws SettingsError */
+export function parseStrict(text: string): number | undefined {
+  if (unset.has(text)) return undefined;
+  if (none.has(text)) return 0;
+  const percent = /^([0-9]{1,3}(?:\.[0-9]+)?)%$/.exec(text)?.[1];
+  if (percent === undefined || Number(percent) > 100) {
+    throw new SettingsError(
+      `strict is "${text}": write 1 for no fallback at all, or a share of the compiles such as 2%`,
+    );
+  }
+  return Number(percent) / 100;
+}
+
 const isOff = (value: string | undefined): boolean => value === '0' || value === 'false' || value === 'off';
 
+/** @throws SettingsError if a variable has no meaning. */
 export function settingsFrom(env: Environment): Settings {
+  // distcc's own word for the same.
+  const strict = env['SHOAL_STRICT'] ?? (env['DISTCC_FALLBACK'] === '0' ? '1' : '');
   return {
     hosts: env['SHOAL_HOSTS'],
-    strict: isOn(env['SHOAL_STRICT']),
+    mostFallbacks: parseStrict(strict),
     resultCache: !isOff(env['SHOAL_RESULT_CACHE']),
   };
 }

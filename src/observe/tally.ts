@@ -88,6 +88,8 @@ export type Summary = {
   readonly reasons: Readonly<Record<string, number>>;
   readonly reasonSeconds: Readonly<Record<string, number>>;
   readonly examples: Readonly<Record<string, string>>;
+  /** The first of those that fell back. */
+  readonly fellBack: readonly { readonly source: string; readonly reason: string }[];
   readonly hosts: Readonly<Record<string, { readonly jobs: number; readonly slots: number }>>;
   readonly others: number;
   readonly bytesSent: number;
@@ -96,7 +98,7 @@ export type Summary = {
   readonly clientCpuMs: number;
 };
 
-export type SummaryFacts = Pick<Summary, 'bytesSent' | 'bytesReceived' | 'wallMs' | 'clientCpuMs'> & {
+export type SummaryFacts = Pick<Summary, 'bytesSent' | 'bytesReceived' | 'wallMs' | 'clientCpuMs' | 'fellBack'> & {
   readonly slots: ReadonlyMap<string, number>;
 };
 

@@ -209,6 +209,23 @@ test('status and stop speak for the daemon, and nothing is left of it', async ()
   assert.match(shoal(['status']).stderr, /no daemon/);
 });
 
+test('strict mode with a budget lets the build run, and fails it with the list', () => {
+  clean();
+  const nowhere = { SHOAL_HOSTS: '127.0.0.1:1' };
+  const { ran, summary } = summaryOf(['--strict=50%', 'make', '-s'], nowhere);
+  assert.equal(ran.status, 1, ran.stderr);
+  assert.match(ran.stderr, /strict: 3 compiles ran here, 100 % of those that could run elsewhere; 50 % are allowed:/);
+  assert.match(ran.stderr, new RegExp(`\n  ${join(project, 'one.c')}: no-worker\n`));
+  assert.equal(summary['fallbacks'], 3);
+  clean();
+  assert.equal(shoal(['--strict=100%', 'make', '-s'], nowhere).status, 0);
+  clean();
+  assert.equal(shoal(['make', '-s'], { SHOAL_STRICT: '0.5%' }).status, 0);
+  const wrong = shoal(['--strict=many', 'make', '-s']);
+  assert.deepEqual([wrong.status, wrong.stderr.split('\n').length], [2, 2]);
+  assert.match(wrong.stderr, /strict is "many": write 1 for no fallback at all, or a share/);
+});
+
 test('of daemons that are started at once one stays, and what explain and hosts are asked is answered', async () => {
   clean();
   assert.equal(shoal(['make', '-s', '-j2']).status, 0);
