@@ -40,6 +40,8 @@ export type ActionWorld = {
 export type ActionRequest = {
   readonly action: UnderstoodAction;
   readonly skipCacheLookup: boolean;
+  /** Who asked first; clients take turns. */
+  readonly client: string;
   readonly signal: AbortSignal;
   readonly onStart: () => void;
 };
@@ -71,7 +73,7 @@ export async function runAction(world: ActionWorld, request: ActionRequest): Pro
       times.started = world.now();
       request.onStart();
     };
-    const ran = await world.slots.run(job, { signal, onStart });
+    const ran = await world.slots.run(job, { client: request.client, signal, onStart });
     times.ended = world.now();
     if (action.toolchain !== undefined && !isPlainSuccess(ran)) world.toolchains.recheck();
     return finish(world, request, { ran, times });

@@ -24,7 +24,7 @@ import {
 } from '../../reapi/server.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
 import { understandAction, type UnderstoodAction } from '../action-input.ts';
-import { runAction, type ActionEnd, type ActionWorld } from '../action.ts';
+import { runAction, type ActionEnd, type ActionRequest, type ActionWorld } from '../action.ts';
 import type { Operation, Operations, OperationState } from '../operations.ts';
 import { packedFor, type Wanted } from '../result-transport.ts';
 import { withoutIdling, type Uploads } from '../uploads.ts';
@@ -76,7 +76,11 @@ async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, ca
   const digest = checkedDigest(request.actionDigest, 'the action');
   const wanted = { ...request, shoal: caller.context.header(inlineHeader) === 'zstd' };
   const action = await understood(world, digest);
-  await follow(world.action.store, startOperation(world, action, request.skipCacheLookup), { ...caller, wanted });
+  await follow(
+    world.action.store,
+    startOperation(world, { action, skipCacheLookup: request.skipCacheLookup, client: caller.context.peer }),
+    { ...caller, wanted },
+  );
 }
 
 /**
@@ -124,12 +128,14 @@ async function understood({ action, uploads }: ExecutionWorld, digest: Digest): 
   return afterUploads(uploads, () => understandAction(action.store, digest));
 }
 
-function startOperation(world: ExecutionWorld, action: UnderstoodAction, skipCacheLookup: boolean): Operation {
+type Start = Pick<ActionRequest, 'action' | 'skipCacheLookup' | 'client'>;
+
+function startOperation(world: ExecutionWorld, start: Start): Operation {
+  const { action, skipCacheLookup } = start;
   return world.operations.start({
     actionDigest: action.digest,
     merge: !skipCacheLookup && !action.doNotCache,
-    run: (options) =>
-      afterUploads(world.uploads, () => runAction(world.action, { action, skipCacheLookup, ...options })),
+    run: (options) => afterUploads(world.uploads, () => runAction(world.action, { ...start, ...options })),
   });
 }
 
