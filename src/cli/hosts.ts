@@ -9,6 +9,7 @@ const speedText = (speed: number | undefined): string => (speed === undefined ? 
 const timeText = (ms: number | undefined): string => (ms === undefined ? '-' : `${ms} ms`);
 
 function stateText({ state, why, restsForMs, failures }: HostReport): string {
+  if (state === 'aside') return `set aside: ${why}`;
   if (state !== 'resting') return failures > 0 ? `${state}, ${failures} failures` : state;
   return `resting for ${(restsForMs / 1000).toFixed(1)} s after failure ${failures}: ${why}`;
 }

@@ -17,7 +17,7 @@ import { keepTrail } from './kept-trail.ts';
 import { loadScans, saveScans } from './kept-scans.ts';
 import { newEpochs } from './epochs.ts';
 import { newResultMemory } from './result-key.ts';
-import { newSession, type Session } from './session.ts';
+import { endSession, newSession, type Session } from './session.ts';
 import { settingsFrom, type Settings } from './settings.ts';
 import { newToolchainView } from './toolchains.ts';
 import type { ClientWorld } from './world.ts';
@@ -123,7 +123,7 @@ function usableSettings({ env, log }: ClientRequest): Settings {
     return settingsFrom(env);
   } catch (error) {
     log((error as Error).message);
-    return settingsFrom({ ...env, SHOAL_STRICT: '1' });
+    return settingsFrom({ SHOAL_HOSTS: env['SHOAL_HOSTS'], SHOAL_STRICT: '1' });
   }
 }
 
@@ -143,7 +143,12 @@ function ownSession(
     return { kind: 'session', session, close: () => undefined };
   };
   const session = (): Session => (own ??= open()).session;
-  return { session, close: () => own?.close() };
+  const close = (): void => {
+    if (own === undefined) return;
+    endSession(own.session);
+    own.close();
+  };
+  return { session, close };
 }
 
 /** Starts the client daemon of this user. @throws RuntimeDirError if its place is not ours. */
@@ -159,6 +164,9 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
     epochs: newEpochs(realClock),
     includes,
     results,
+    chance: Math.random,
+    scratch: directory.path,
+    background: new Set(),
     toolchains: newToolchainView(join(cacheDir(), 'toolchains')),
   };
   const daemon = await startDaemon({
@@ -169,11 +177,12 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
     log: request.log,
     directory,
   });
-  const save = (): void => {
+  const ended = daemon.ended.then(async () => {
+    own.close();
+    await Promise.all(world.background);
     saveScans(includes, cacheDir());
     results.save();
     saveFarmMemory(farms.memory, farmMemoryPath());
-    own.close();
-  };
-  return { ...daemon, ended: daemon.ended.then(save) };
+  });
+  return { ...daemon, ended };
 }

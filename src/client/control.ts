@@ -73,11 +73,11 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function parseSettings(value: unknown): Settings | undefined {
   if (!isObject(value)) return undefined;
-  const { hosts, mostFallbacks, resultCache } = value;
+  const { hosts, mostFallbacks, proofShare, resultCache } = value;
   if (hosts !== undefined && typeof hosts !== 'string') return undefined;
   if (mostFallbacks !== undefined && typeof mostFallbacks !== 'number') return undefined;
-  if (typeof resultCache !== 'boolean') return undefined;
-  return { hosts, mostFallbacks, resultCache };
+  if (typeof resultCache !== 'boolean' || typeof proofShare !== 'number') return undefined;
+  return { hosts, mostFallbacks, proofShare, resultCache };
 }
 
 export function parseJson(body: Buffer): unknown {

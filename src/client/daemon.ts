@@ -1,8 +1,9 @@
 // The client daemon: one per user, one socket. Launchers bring compiles, the command line brings sessions and
 // questions. It ends when stopped, when the last build session of a daemon that was started for one closes, or when
 // nothing has happened for a while; what it made (the socket) goes with it.
-import { linkSync, lstatSync, rmSync } from 'node:fs';
+import { linkSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { addToTally, type JobEnd } from '../observe/tally.ts';
 import type { RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
@@ -16,6 +17,7 @@ import {
   type Completed,
   type LauncherRequest,
 } from './launcher-wire.ts';
+import { proofPrefix } from './proof.ts';
 import { sessionOf, type Session, type Sessions } from './session.ts';
 import type { Farms } from './compose.ts';
 import type { ClientWorld } from './world.ts';
@@ -83,6 +85,13 @@ async function listen(server: Server, directory: RuntimeDir): Promise<bigint | u
   return taken ? ino : undefined;
 }
 
+/** What a daemon that was killed left behind. */
+function sweep({ path }: RuntimeDir): void {
+  for (const name of readdirSync(path)) {
+    if (name.startsWith(proofPrefix)) rmSync(join(path, name), { recursive: true, force: true });
+  }
+}
+
 function holdsSocket(directory: RuntimeDir, ino: bigint): boolean {
   return lstatSync(directory.socket, { bigint: true, throwIfNoEntry: false })?.ino === ino;
 }
@@ -112,6 +121,7 @@ export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon
     server.close(() => finish());
     return { ended, stop: () => undefined };
   }
+  sweep(request.directory);
   const check = setInterval(() => {
     const idle = connections.size === 0 && request.world.clock.nowMs() - lastBusyMs > idleMs;
     if (idle || (connections.size === 0 && !holdsSocket(request.directory, ino))) stop();

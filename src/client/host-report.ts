@@ -5,7 +5,7 @@ import type { Host } from '../farm/host.ts';
 
 export type HostReport = {
   readonly name: string;
-  readonly state: 'idle' | 'connecting' | 'ready' | 'resting';
+  readonly state: 'idle' | 'connecting' | 'ready' | 'resting' | 'aside';
   readonly slots: number;
   /** Jobs that it has; those beyond its slots wait there. */
   readonly inFlight: number;
@@ -46,7 +46,7 @@ function reportOf({ home }: Farm, host: Host, nowMs: number): HostReport {
     compilers: state.kind === 'ready' ? state.toolchains.size : 0,
     memoryMb: state.kind === 'ready' && state.memoryKb > 0 ? Math.round(state.memoryKb / 1024) : undefined,
     failures: host.failures,
-    why: state.kind === 'resting' ? state.why : '',
+    why: state.kind === 'resting' || state.kind === 'aside' ? state.why : '',
     restsForMs: state.kind === 'resting' ? Math.max(0, Math.round(state.untilMs - nowMs)) : 0,
   };
 }

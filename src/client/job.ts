@@ -22,6 +22,7 @@ import { closureStands, findClosure, layInputs, type JobClosure } from './closur
 import { resultKey } from './result-key.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
 import { removePath } from './input-tree.ts';
+import { mayProve } from './proof.ts';
 import { executeAt, triedWith } from './race.ts';
 import { completedFrom } from './outputs.ts';
 import { understandJob, type UnderstoodJob } from './understand.ts';
@@ -194,6 +195,9 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
       place.host.failures = 0;
       place.host.jobsDone += 1;
       if (key !== undefined && succeeded(answer)) world.results.remember(key, end.action);
+      const { completed } = answer;
+      const claim = { job: understood, closure: sending.closure, host: place.host, completed, chance: world.chance() };
+      mayProve(world, session, claim);
       return answer;
     }
     if (answer.kind !== 'here' || answer.reason !== 'bad-answer') return answer;

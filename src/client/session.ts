@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { farmBytes, slotsOf, type Farm } from '../farm/farm.ts';
 import { isFallback, newTally, summarize, type Summary, type Tally } from '../observe/tally.ts';
 import { newLayer, type Layer } from './input-tree.ts';
+import { newProofs, stopProof, type Proofs } from './proof.ts';
 import type { Settings } from './settings.ts';
 import { newTrail, type Trail } from './trail.ts';
 
@@ -13,6 +14,7 @@ export type Session = {
   readonly farm: Farm;
   readonly tally: Tally;
   readonly trail: Trail;
+  readonly proofs: Proofs;
   /** The input layer that the jobs of this build share. */
   readonly layer: Layer;
   /** Paths that the last build here needed: the first job puts them into the layer. */
@@ -43,6 +45,7 @@ export function newSession(settings: Settings, farm: Farm, { startedMs, expected
     farm,
     tally: newTally(),
     trail: newTrail(),
+    proofs: newProofs(),
     layer: newLayer(),
     expected,
     startedMs,
@@ -81,11 +84,14 @@ export function summaryOf(session: Session, nowMs: number, daemonCpuMs: number):
     clientCpuMs: Math.round(daemonCpuMs),
     slots: slotsOf(session.farm),
     fellBack: fellBack(session.trail),
+    proved: session.proofs.equal,
+    differences: session.proofs.differences,
   });
 }
 
 /** Its owner has gone: what is still in the farm for it is cancelled, and its launchers end instead of compiling here. */
 export function endSession(session: Session): void {
   session.ended = true;
+  stopProof(session.proofs);
   for (const job of session.jobs) job.abort();
 }

@@ -9,6 +9,8 @@ export type Settings = {
    * At 0 each of them is refused at once; otherwise the build is judged at its end. Undefined: as many as it takes.
    */
   readonly mostFallbacks: number | undefined;
+  /** The share, from 0 to 1, of what hosts return that is compiled once more here and compared. */
+  readonly proofShare: number;
   /** False: every compile is really run, though the worker may have its result. */
   readonly resultCache: boolean;
 };
@@ -35,6 +37,18 @@ export function parseStrict(text: string): number | undefined {
   return Number(percent) / 100;
 }
 
+const usualProofShare = 1 / 1000;
+
+/** `1/1000`, or `off`. @throws SettingsError */
+export function parseShare(text: string): number {
+  if (text === '') return usualProofShare;
+  if (isOff(text)) return 0;
+  const [, of, all] = /^([0-9]{1,9})\/([1-9][0-9]{0,8})$/.exec(text) ?? [];
+  const share = Number(of) / Number(all);
+  if (!(share <= 1)) throw new SettingsError(`verify is "${text}": write a share such as 1/1000, or off`);
+  return share;
+}
+
 const isOff = (value: string | undefined): boolean => value === '0' || value === 'false' || value === 'off';
 
 /** @throws SettingsError if a variable has no meaning. */
@@ -44,6 +58,7 @@ export function settingsFrom(env: Environment): Settings {
   return {
     hosts: env['SHOAL_HOSTS'],
     mostFallbacks: parseStrict(strict),
+    proofShare: parseShare(env['SHOAL_VERIFY'] ?? ''),
     resultCache: !isOff(env['SHOAL_RESULT_CACHE']),
   };
 }

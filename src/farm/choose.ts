@@ -81,6 +81,8 @@ function fits({ places }: Host, { memoryKb }: ReadyHost, { peakKb }: Work): 'yes
 function whyNot({ state, spec }: Host, { toolchain, tried, work }: Asked, host: Host): string {
   if (tried.has(host)) return 'it has failed at this job';
   switch (state.kind) {
+    case 'aside':
+      return `set aside: ${state.why}`;
     case 'resting':
       return `resting after a failure: ${state.why}`;
     case 'idle':

@@ -2,6 +2,7 @@
 // to have it done first has room for it. src/farm/choose.ts says which that is, src/farm/queue.ts whose turn it is.
 import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey, type Digest } from '../reapi/digest.ts';
+import { isAside } from './aside.ts';
 import {
   candidates,
   choose,
@@ -88,7 +89,12 @@ const mostPassed = 64;
 const tickMs = 50;
 
 export function newFarm(specs: readonly HostSpec[], world: HostWorld, memory: FarmMemory = newFarmMemory()): Farm {
-  const hosts = specs.map((spec) => newHost(spec, memory.host(spec.name)));
+  const hosts = specs.map((spec) => {
+    const host = newHost(spec, memory.host(spec.name));
+    const why = isAside(memory.asides, spec.name);
+    if (why !== undefined) host.state = { kind: 'aside', why };
+    return host;
+  });
   const home = newHome(memory.home);
   return { hosts, home, world, memory, queue: newQueue(), races: new Map(), ticking: false, closed: false };
 }

@@ -38,7 +38,9 @@ export type HostState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'connecting'; readonly attempt: Promise<HostState> }
   | ReadyHost
-  | { readonly kind: 'resting'; readonly untilMs: number; readonly why: string };
+  | { readonly kind: 'resting'; readonly untilMs: number; readonly why: string }
+  /** It has returned a wrong object, and is not used. */
+  | { readonly kind: 'aside'; readonly why: string };
 
 /** What a host was given or said to have. */
 export type Holds = {
@@ -104,7 +106,7 @@ export async function reach(host: Host, world: HostWorld): Promise<HostState> {
   const { state } = host;
   if (state.kind === 'ready') return state;
   if (state.kind === 'connecting') return state.attempt;
-  if (state.kind === 'resting' && world.clock.nowMs() < state.untilMs) return state;
+  if (state.kind === 'aside' || (state.kind === 'resting' && world.clock.nowMs() < state.untilMs)) return state;
   const attempt = open(host, world);
   host.state = { kind: 'connecting', attempt };
   return attempt;

@@ -2,6 +2,7 @@
 // or damaged file costs a few of them.
 import { readFileSync } from 'node:fs';
 import { writeKept } from '../kept-file.ts';
+import type { Asides } from './aside.ts';
 import type { Average } from './average.ts';
 import { newHostRecord, type HostRecord } from './pace.ts';
 import { newWorkMemory, type WorkMemory } from './work.ts';
@@ -12,6 +13,7 @@ export type FarmMemory = {
   /** By the name that the user gave the host. */
   readonly host: (name: string) => HostRecord;
   readonly hosts: ReadonlyMap<string, HostRecord>;
+  readonly asides: Asides;
 };
 
 // A few large projects: 100 bytes each.
@@ -20,16 +22,18 @@ const mostHosts = 2000;
 
 export function newFarmMemory(): FarmMemory {
   const hosts = new Map<string, HostRecord>();
-  return memoryOf(newWorkMemory(), newHostRecord(), hosts);
+  return memoryOf({ works: newWorkMemory(), home: newHostRecord(), asides: new Map() }, hosts);
 }
 
-function memoryOf(works: WorkMemory, home: HostRecord, hosts: Map<string, HostRecord>): FarmMemory {
+type Parts = Pick<FarmMemory, 'works' | 'home' | 'asides'>;
+
+function memoryOf(parts: Parts, hosts: Map<string, HostRecord>): FarmMemory {
   const host = (name: string): HostRecord => {
     const record = hosts.get(name) ?? newHostRecord();
     hosts.set(name, record);
     return record;
   };
-  return { works, home, host, hosts };
+  return { ...parts, host, hosts };
 }
 
 type SavedAverage = readonly [value: number, samples: number];
@@ -47,6 +51,7 @@ type Saved = {
   readonly kinds: readonly (readonly [string, SavedAverage])[];
   readonly home: SavedHost;
   readonly hosts: readonly (readonly [string, SavedHost])[];
+  readonly asides: readonly (readonly [string, { readonly why: string; readonly until: number }])[];
 };
 
 const rounded = (value: number): number => Number(value.toPrecision(5));
@@ -62,12 +67,13 @@ function savedHost(record: HostRecord): SavedHost {
   };
 }
 
-export function saveFarmMemory({ works, home, hosts }: FarmMemory, path: string): void {
+export function saveFarmMemory({ works, home, hosts, asides }: FarmMemory, path: string): void {
   const saved: Saved = {
     works: [...works.past].slice(-mostWorks).map(([key, { ms, peakKb }]) => [key, rounded(ms), peakKb]),
     kinds: [...works.kinds].map(([kind, average]) => [kind, savedAverage(average)]),
     home: savedHost(home),
     hosts: [...hosts].slice(-mostHosts).map(([name, record]) => [name, savedHost(record)]),
+    asides: [...asides].slice(-mostHosts),
   };
   writeKept(path, JSON.stringify(saved));
 }
@@ -100,7 +106,7 @@ export function loadFarmMemory(path: string): FarmMemory {
     const past = new Map(saved.works.map(workFrom));
     const kinds = new Map(saved.kinds.map(([kind, average]) => [kind, averageFrom(average)]));
     const hosts = new Map(saved.hosts.map(([name, host]) => [name, hostFrom(host)]));
-    return memoryOf({ past, kinds }, hostFrom(saved.home), hosts);
+    return memoryOf({ works: { past, kinds }, home: hostFrom(saved.home), asides: new Map(saved.asides) }, hosts);
   } catch {
     return newFarmMemory();
   }

@@ -29,6 +29,13 @@ function reasonLines(summary: Summary): string[] {
   });
 }
 
+function proofLines({ differences }: Summary): string[] {
+  return differences.map(({ host, source, section }) => {
+    const again = `compile again what ${host} has compiled, and look at that box: its memory, its compiler`;
+    return `  WRONG: ${host} returned another object of ${source} than this box makes (${section}); it was set aside; ${again}`;
+  });
+}
+
 /** The one change that would have helped this build most, or undefined if nothing stands out. */
 export function bestAdvice(summary: Summary): string | undefined {
   if (Object.keys(summary.hosts).length === 0) {
@@ -53,7 +60,7 @@ export function summaryText(summary: Summary): string {
   const wire = `${formatBytes(summary.bytesSent)} sent, ${formatBytes(summary.bytesReceived)} received`;
   const head = `shoal: ${counts.join(', ')}; ${seconds(summary.wallMs)}, ${seconds(summary.clientCpuMs)} of this box's CPU; ${wire}`;
   const advice = bestAdvice(summary);
-  const lines = [head, ...hostLines(summary), ...reasonLines(summary)];
+  const lines = [head, ...hostLines(summary), ...reasonLines(summary), ...proofLines(summary)];
   if (advice !== undefined) lines.push(`  would help most: ${advice}`);
   return lines.join('\n');
 }

@@ -90,6 +90,9 @@ export type Summary = {
   readonly examples: Readonly<Record<string, string>>;
   /** The first of those that fell back. */
   readonly fellBack: readonly { readonly source: string; readonly reason: string }[];
+  /** Objects that were compiled once more here and were equal, and those that were not. */
+  readonly proved: number;
+  readonly differences: readonly { readonly host: string; readonly source: string; readonly section: string }[];
   readonly hosts: Readonly<Record<string, { readonly jobs: number; readonly slots: number }>>;
   readonly others: number;
   readonly bytesSent: number;
@@ -98,7 +101,10 @@ export type Summary = {
   readonly clientCpuMs: number;
 };
 
-export type SummaryFacts = Pick<Summary, 'bytesSent' | 'bytesReceived' | 'wallMs' | 'clientCpuMs' | 'fellBack'> & {
+export type SummaryFacts = Pick<
+  Summary,
+  'bytesSent' | 'bytesReceived' | 'wallMs' | 'clientCpuMs' | 'fellBack' | 'proved' | 'differences'
+> & {
   readonly slots: ReadonlyMap<string, number>;
 };
 
