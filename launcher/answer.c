@@ -128,6 +128,16 @@ static bool take_reason(struct answer *answer, uint32_t size)
 	return true;
 }
 
+static bool take_slot_and_reason(struct answer *answer, uint32_t size)
+{
+	const unsigned char *need = size >= 4 ? take(4) : NULL;
+	if (!need)
+		return false;
+	answer->need_kb = get32(need);
+	answer->takes_slot = true;
+	return take_reason(answer, size - 4);
+}
+
 enum verdict receive_answer(int socket, struct answer *answer)
 {
 	input.socket = socket;
@@ -152,6 +162,8 @@ enum verdict receive_answer(int socket, struct answer *answer)
 			return take_end(answer, size) ? VERDICT_DONE : VERDICT_BROKEN;
 		case 'R':
 			return take_reason(answer, size) ? VERDICT_RUN_HERE : VERDICT_BROKEN;
+		case 'W':
+			return take_slot_and_reason(answer, size) ? VERDICT_RUN_HERE : VERDICT_BROKEN;
 		default:
 			whole = false;
 		}

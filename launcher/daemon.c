@@ -35,8 +35,9 @@ static bool is_own_directory(const char *path)
 	return lstat(path, &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == getuid() && !(found.st_mode & 077);
 }
 
-/* From the uid alone, never from the environment; src/trust/runtime-dir.ts computes the same. */
-static bool runtime_directory(char path[static PATH_MAX])
+/* From the uid alone, never from the environment; src/trust/runtime-dir.ts computes the same. The path has room for
+ * PATH_MAX. */
+bool runtime_directory(char *path)
 {
 #ifdef SHOAL_RUNTIME_DIR
 	snprintf(path, PATH_MAX, "%s", SHOAL_RUNTIME_DIR);

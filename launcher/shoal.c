@@ -1,4 +1,4 @@
-/* main: find the compiler, ask the daemon, do as it says or run the compiler. */
+/* main: find the compiler, ask the daemon, do as it says or run the compiler, when there is a slot for it. */
 #include "shoal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,15 @@ static int hold_closed_descriptors(void)
 	return closed;
 }
 
+/* Tells the daemon when the wait is over, so that it times the compile alone. */
+static void wait_for_slot(const struct command *command, const struct answer *answer, int connection)
+{
+	if (!is_in_pipeline(command->argv))
+		enter_gate(answer->need_kb);
+	if (connection >= 0)
+		send(connection, "S", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 1)
@@ -96,7 +106,14 @@ int main(int argc, char **argv)
 		verdict = receive_answer(connection, &answer);
 	if (verdict == VERDICT_DONE && install_outputs(&answer))
 		print_and_end(&answer);
-	if (verdict != VERDICT_RUN_HERE)
+	if (verdict != VERDICT_RUN_HERE) {
 		refuse_if_strict(&command);
-	run_here(&command, &answer, verdict == VERDICT_RUN_HERE ? connection : -1);
+		if (connection >= 0)
+			close(connection); /* the daemon shall not think that somebody waits for its answer */
+		connection = -1;
+		answer.takes_slot = is_likely_compile(&command);
+	}
+	if (answer.takes_slot)
+		wait_for_slot(&command, &answer, connection);
+	run_here(&command, &answer, connection);
 }

@@ -42,7 +42,10 @@ struct answer {
 	size_t count;
 	struct buffer text[2]; /* for stdout and stderr */
 	int wait_status;
-	bool not_a_compiler; /* of a command that is to run here: it may be a wrapper that calls one */
+	/* Of a command that is to run here: */
+	bool not_a_compiler; /* it may be a wrapper that calls one */
+	bool takes_slot;     /* it waits until one is free */
+	uint32_t need_kb;    /* the memory that it is expected to take; 0 if unknown */
 };
 
 /* find.c: which compiler is meant */
@@ -56,7 +59,19 @@ bool find_compiler(struct command *command);
 /* run.c: the compiler run here */
 _Noreturn void run_here(struct command *command, const struct answer *answer, int connection);
 
+/* judge.c, gate.c: whether it waits, and until when */
+bool is_in_pipeline(char **argv);
+bool is_likely_compile(const struct command *command);
+void enter_gate(uint32_t need_kb);
+
+/* memory.c, process.c: what else is going on here */
+uint64_t available_memory_kb(void);
+bool read_text(const char *path, char *text, size_t room);
+bool look_at_process(pid_t pid, char *state, pid_t *parent);
+char state_of(pid_t pid);
+
 /* daemon.c: the daemon's socket, started if need be */
+bool runtime_directory(char *path);
 int connect_daemon(void);
 void exec_command_line(char **args);
 

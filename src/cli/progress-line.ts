@@ -6,8 +6,9 @@ const escape = '\u001b[';
 
 export type ProgressLine = { readonly show: (progress: Progress) => void; readonly clear: () => void };
 
-export function progressText({ running, here, remote, cached, local, slots }: Progress): string {
-  return `shoal: ${remote + cached + local} done (${remote} remote, ${cached} cached, ${local} here), ${running} in the farm of ${slots} slots, ${here} here`;
+export function progressText({ running, here, waiting, remote, cached, local, slots }: Progress): string {
+  const behind = waiting === 0 ? '' : `, ${waiting} waiting`;
+  return `shoal: ${remote + cached + local} done (${remote} remote, ${cached} cached, ${local} here), ${running} in the farm of ${slots} slots, ${here} here${behind}`;
 }
 
 /** A line on the terminal `stream`, or undefined where it is none or too small. */

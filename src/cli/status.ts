@@ -6,7 +6,7 @@ import type { Invocation } from './main.ts';
 export function statusText(status: Status): string {
   const { totals } = status;
   const lines = [
-    `daemon ${status.pid}, shoal ${status.version}: ${status.sessions} builds, ${status.inFlight} jobs in flight`,
+    `daemon ${status.pid}, shoal ${status.version}: ${status.sessions} builds, ${status.inFlight} jobs in flight, ${status.here} here, ${status.waiting} waiting`,
     `done: ${totals.remote} remote, ${totals.cached} cached, ${totals.local} here`,
   ];
   for (const host of status.hosts) {

@@ -90,7 +90,7 @@ async function serveHosts(daemon: Daemon, socket: Socket, settings: Settings): P
 async function lastJobsEnded(daemon: Daemon, session: Session): Promise<void> {
   const { clock } = daemon.world;
   const deadlineMs = clock.nowMs() + lastJobsPatienceMs;
-  while (session.here + session.jobs.size > 0 && clock.nowMs() < deadlineMs) {
+  while (session.here + session.waiting + session.jobs.size > 0 && clock.nowMs() < deadlineMs) {
     await new Promise<void>((resolve) => clock.after(2, resolve));
   }
 }
@@ -135,7 +135,15 @@ function progressOf(session: Session): ControlAnswer {
   const slots = [...slotsOf(session.farm).values()].reduce((sum, count) => sum + count, 0);
   return {
     kind: 'progress',
-    progress: { running: session.jobs.size, here: session.here, remote, cached, local, slots },
+    progress: {
+      running: session.jobs.size,
+      here: session.here,
+      waiting: session.waiting,
+      remote,
+      cached,
+      local,
+      slots,
+    },
   };
 }
 
@@ -149,6 +157,8 @@ function statusOf(daemon: Daemon): Status {
     hosts: [...farms].flatMap(hostReports),
     sessions: daemon.sessions.open.size,
     inFlight: sum((session) => session.jobs.size),
+    here: sum((session) => session.here),
+    waiting: sum((session) => session.waiting),
     totals: {
       remote: sum((session) => session.tally.remote),
       cached: sum((session) => session.tally.cached),

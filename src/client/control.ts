@@ -36,12 +36,16 @@ export type Status = {
   readonly hosts: readonly HostReport[];
   readonly sessions: number;
   readonly inFlight: number;
+  /** Compiles running here, and those that wait until a slot is free here. */
+  readonly here: number;
+  readonly waiting: number;
   readonly totals: { readonly remote: number; readonly cached: number; readonly local: number };
 };
 
 export type Progress = {
   readonly running: number;
   readonly here: number;
+  readonly waiting: number;
   readonly remote: number;
   readonly cached: number;
   readonly local: number;

@@ -1,9 +1,10 @@
 // The client daemon: one per user, one socket. Launchers bring compiles, the command line brings sessions and
 // questions. It ends when stopped, when the last build session of a daemon that was started for one closes, or when
-// nothing has happened for a while; what it made (the socket) goes with it.
+// nothing has happened for a while; what it and its launchers made (the socket, the gate) goes with it.
 import { linkSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { takesSlot } from '../observe/reasons.ts';
 import { addToTally, type JobEnd } from '../observe/tally.ts';
 import type { RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
@@ -13,6 +14,7 @@ import {
   decodeRequest,
   completedFrames,
   encodeRunHere,
+  encodeRunInSlot,
   heartbeat,
   type Completed,
   type LauncherRequest,
@@ -130,7 +132,10 @@ export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon
     if (stopping) return;
     stopping = true;
     clearInterval(check);
-    if (holdsSocket(request.directory, ino)) rmSync(request.directory.socket, { force: true });
+    if (holdsSocket(request.directory, ino)) {
+      rmSync(request.directory.socket, { force: true });
+      rmSync(request.directory.gate, { force: true });
+    }
     server.close(() => finish());
     for (const socket of connections) socket.destroy();
   };
@@ -218,17 +223,35 @@ function refusal({ reason, detail }: Pick<RunHere, 'reason' | 'detail'>) {
   return { outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.from(text), waitStatus: 1 << 8 };
 }
 
-/** Tells the launcher to run its compiler; it keeps the connection open while that runs, and so is timed. */
+// No compile's need is known yet: the launcher has a guess of its own.
+const unknownNeedKb = 0;
+
+/**
+ * Tells the launcher to run its compiler, at once or when a slot is free here. It keeps the connection open while that
+ * runs, and says when a wait is over: so it is timed.
+ */
 function runHere(session: Session, socket: Socket, why: Omit<RunHere, 'kind'>): void {
-  const startedMs = performance.now();
-  session.here += 1;
+  const waits = takesSlot(why.reason);
+  let startedMs: number | undefined;
+  const start = (): void => {
+    session.here += 1;
+    startedMs = performance.now();
+  };
+  if (waits) {
+    session.waiting += 1;
+    socket.once('data', () => {
+      session.waiting -= 1;
+      start();
+    });
+  } else start();
   socket.once('close', () => {
-    session.here -= 1;
-    const seconds = (performance.now() - startedMs) / 1000;
+    if (startedMs === undefined) session.waiting -= 1;
+    else session.here -= 1;
+    const seconds = startedMs === undefined ? 0 : (performance.now() - startedMs) / 1000;
     const end: JobEnd = { kind: 'here', reason: why.reason, detail: why.detail, seconds };
     addToTally(session.tally, end);
     why.ended?.(seconds);
   });
   socket.resume();
-  socket.write(encodeRunHere(why.reason));
+  socket.write(waits ? encodeRunInSlot(why.reason, unknownNeedKb) : encodeRunHere(why.reason));
 }

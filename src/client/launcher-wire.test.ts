@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodePreamble, completedFrames, decodeRequest, encodeRunHere } from './launcher-wire.ts';
+import { decodePreamble, completedFrames, decodeRequest, encodeRunHere, encodeRunInSlot } from './launcher-wire.ts';
 
 function record(tag: string, value: Buffer): Buffer {
   const head = Buffer.alloc(5);
@@ -81,4 +81,8 @@ test('an answer is a run of frames that ends with the status', () => {
   assert.deepEqual(tags, ['O', 'D', '2', 'X']);
   assert.equal(answer.readUInt32LE(answer.length - 4), 256);
   assert.equal(encodeRunHere('link').toString('latin1'), 'R\u0004\u0000\u0000\u0000link');
+  assert.equal(
+    encodeRunInSlot('link', 0x1234).toString('latin1'),
+    'W\u0008\u0000\u0000\u0000\u0034\u0012\u0000\u0000link',
+  );
 });

@@ -211,11 +211,21 @@ export function completedFrames(done: Completed): readonly Buffer[] {
 }
 
 /**
- * "Run it yourself", with the reason's id for whoever traces the socket. The launcher understands one,
+ * "Run it yourself, now", with the reason's id for whoever traces the socket. The launcher understands one,
  * `not-a-compiler`: what a wrapper calls shall still find the launcher on PATH.
  */
 export function encodeRunHere(reason: string): Buffer {
   return Buffer.concat([frameHead('R', Buffer.byteLength(reason)), Buffer.from(reason)]);
+}
+
+/**
+ * "Run it yourself when a slot is free here": u32 KB of memory that it is expected to need, 0 if unknown, and the reason.
+ * The launcher sends one byte when it begins.
+ */
+export function encodeRunInSlot(reason: string, needKb: number): Buffer {
+  const need = Buffer.allocUnsafe(4);
+  need.writeUInt32LE(needKb, 0);
+  return Buffer.concat([frameHead('W', 4 + Buffer.byteLength(reason)), need, Buffer.from(reason)]);
 }
 
 /** Says that the job is alive: a launcher that hears nothing for two minutes compiles by itself. */

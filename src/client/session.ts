@@ -26,6 +26,8 @@ export type Session = {
   ended: boolean;
   /** Compiles running here. */
   here: number;
+  /** Those that wait until a slot is free here. */
+  waiting: number;
 };
 
 export type Sessions = {
@@ -53,6 +55,7 @@ export function newSession(settings: Settings, farm: Farm, { startedMs, expected
     jobs: new Set(),
     ended: false,
     here: 0,
+    waiting: 0,
   };
 }
 

@@ -11,6 +11,8 @@ export type Reason = {
   readonly sentence: string;
   /** True where no translation unit is compiled: nothing was lost by staying here. */
   readonly probe?: boolean;
+  /** True for a probe that costs what a compile costs: like a compile, it waits here until a slot is free. */
+  readonly heavy?: boolean;
 };
 
 type Row = Omit<Reason, 'id'>;
@@ -69,13 +71,18 @@ const rows = {
     sentence: 'the command is no gcc or clang that can be carried elsewhere (a script, another compiler, or a wrapper)',
     probe: true,
   },
-  link: { whose: 'policy', sentence: 'it links; linking always runs here', probe: true },
+  link: { whose: 'policy', sentence: 'it links; linking always runs here', probe: true, heavy: true },
   'preprocess-only': {
     whose: 'policy',
     sentence: 'it only preprocesses, which costs no more here than the way to a worker',
     probe: true,
   },
-  'syntax-only': { whose: 'policy', sentence: 'it only checks the source and writes no object', probe: true },
+  'syntax-only': {
+    whose: 'policy',
+    sentence: 'it only checks the source and writes no object',
+    probe: true,
+    heavy: true, // 0.5 s and 137 MB for a C++ file that takes 1.3 s and 194 MB to compile, and 0.04 s to preprocess
+  },
   'probe-conftest': {
     whose: 'policy',
     sentence: 'it is a question to the compiler by a configure step (configure, CMake, Meson), answered here',
@@ -218,4 +225,13 @@ export const reasonIds: readonly ReasonId[] = Object.keys(rows) as ReasonId[];
 
 export function reasonOf(id: ReasonId): Reason {
   return { id, ...rows[id] };
+}
+
+/**
+ * True if a job that stays here for this reason waits for a slot. Probes never do, nor what reads a pipe or may call a
+ * compiler itself: those may be waiting for another compile.
+ */
+export function takesSlot(id: ReasonId): boolean {
+  const { probe, heavy } = reasonOf(id);
+  return probe !== true || heavy === true;
 }

@@ -3,7 +3,13 @@
 // launcher/ computes the same path in C.
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
 
-export type RuntimeDir = { readonly path: string; readonly socket: string; readonly workerSocket: string };
+export type RuntimeDir = {
+  readonly path: string;
+  readonly socket: string;
+  readonly workerSocket: string;
+  /** Made by the launchers: they take turns there (launcher/gate.c). */
+  readonly gate: string;
+};
 
 export class RuntimeDirError extends Error {
   readonly code = 'RUNTIME_DIR';
@@ -46,7 +52,7 @@ export function openRuntimeDir(uid: number = currentUid()): RuntimeDir {
       `${path} is not a private directory of uid ${uid}: remove it (or have its owner remove it), then try again`,
     );
   }
-  return { path, socket: `${path}/daemon.sock`, workerSocket: `${path}/worker.sock` };
+  return { path, socket: `${path}/daemon.sock`, workerSocket: `${path}/worker.sock`, gate: `${path}/gate` };
 }
 
 /** True if `path` is a socket that belongs to this uid, or to root: the only sockets worth talking to. */
