@@ -116,14 +116,16 @@ export function setStage(macros: readonly string[] = []) {
     const listening = createServer((socket) => {
       let received = Buffer.alloc(0);
       socket.on('error', () => undefined);
-      socket.on('data', (chunk: Buffer) => {
+      const receive = (chunk: Buffer): void => {
         received = Buffer.concat([received, chunk]);
         if (received.length < preambleBytes || received.length < preambleBytes + received.readUInt32LE(4)) return;
         const decoded = decodeRequest(received.subarray(preambleBytes));
         if (decoded.kind !== 'request')
           throw new Error(`the launcher sent what the daemon refuses: ${JSON.stringify(decoded)}`);
+        socket.off('data', receive);
         answer(decoded.request, socket);
-      });
+      };
+      socket.on('data', receive);
     });
     server = listening;
     await new Promise<void>((resolve) => listening.listen(join(runtime, 'daemon.sock'), () => resolve()));
@@ -161,7 +163,7 @@ export function setStage(macros: readonly string[] = []) {
       server?.close();
       server = undefined;
       rmSync(log, { force: true });
-      for (const name of ['daemon.sock', 'start.failed']) rmSync(join(runtime, name), { force: true });
+      for (const name of ['daemon.sock', 'start.failed', 'gate']) rmSync(join(runtime, name), { force: true });
     },
     remove: (): void => rmSync(base, { recursive: true }),
   };
