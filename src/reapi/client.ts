@@ -83,6 +83,15 @@ function limitsOf(capabilities: ServerCapabilities): Limits {
   };
 }
 
+/** @throws GrpcError DATA_LOSS if the bytes are no such message: that is the host's fault, not ours. */
+function decoded<T>(message: { readonly decode: (bytes: Uint8Array) => T }, bytes: Buffer): T {
+  try {
+    return message.decode(bytes);
+  } catch (error) {
+    throw new GrpcError(grpcCode.DATA_LOSS, `malformed answer: ${(error as Error).message}`);
+  }
+}
+
 export function connect(target: Target, options: { readonly connectTimeoutMs: number }): ReapiClient {
   const channel = openChannel(target, options);
   const instanceName = '';
@@ -95,7 +104,7 @@ export function connect(target: Target, options: { readonly connectTimeoutMs: nu
     const answer = await channel.unary(`${remoteExecution}.Capabilities/GetCapabilities`, request, {
       deadlineMs: askDeadlineMs,
     });
-    limits = limitsOf(ServerCapabilities.decode(answer));
+    limits = limitsOf(decoded(ServerCapabilities, answer));
   };
 
   const upload = async (blobs: readonly Blob[]): Promise<void> => {
@@ -125,7 +134,8 @@ async function listToolchains(channel: Channel): Promise<HostToolchains> {
   try {
     const request = ListRequest.encode({}).finish();
     const answer = await channel.unary('/shoal.v1.Toolchains/List', request, { deadlineMs: askDeadlineMs });
-    const { toolchains, slots, memoryKb } = ListResponse.decode(answer);
+    const { toolchains, slots, memoryKb } = decoded(ListResponse, answer);
+    channel.watchClosely();
     const known = toolchains.flatMap(({ digest, driver, version }) =>
       isDigest(digest) ? [{ digest, driver, version }] : [],
     );
@@ -147,7 +157,7 @@ async function findMissing(channel: Channel, digests: readonly Digest[]): Promis
     }).finish();
     const path = `${remoteExecution}.ContentAddressableStorage/FindMissingBlobs`;
     const answer = await channel.unary(path, request, { deadlineMs: askDeadlineMs });
-    missing.push(...FindMissingBlobsResponse.decode(answer).missingBlobDigests);
+    missing.push(...decoded(FindMissingBlobsResponse, answer).missingBlobDigests);
   }
   return missing;
 }
@@ -197,7 +207,7 @@ async function uploadBatch(channel: Channel, batch: readonly BatchItem[]): Promi
   const path = `${remoteExecution}.ContentAddressableStorage/BatchUpdateBlobs`;
   const answer = await channel.unary(path, request, { deadlineMs: transferDeadlineMs });
   const refused = new Map<DigestKey, GrpcError>();
-  for (const { digest, status } of BatchUpdateBlobsResponse.decode(answer).responses) {
+  for (const { digest, status } of decoded(BatchUpdateBlobsResponse, answer).responses) {
     const { code = 0, message = '' } = status ?? {};
     if (code !== 0 && digest !== undefined) refused.set(digestKey(digest), new GrpcError(code, message));
   }
@@ -227,7 +237,7 @@ async function uploadStream(channel: Channel, { digest, bytes }: Blob, zstd: boo
   const answer = await channel.clientStream('/google.bytestream.ByteStream/Write', writeRequests(name, data), {
     deadlineMs: transferDeadlineMs,
   });
-  const { committedSize } = WriteResponse.decode(answer);
+  const { committedSize } = decoded(WriteResponse, answer);
   // -1, or the blob's whole size, says that the host had it already.
   if (committedSize !== data.length && committedSize !== -1 && committedSize !== digest.sizeBytes) {
     throw new GrpcError(grpcCode.DATA_LOSS, `${committedSize} of ${data.length} bytes were taken`);

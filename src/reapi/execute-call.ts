@@ -116,11 +116,12 @@ function outcomeOf(operation: Operation): ExecuteOutcome {
     if (status !== undefined && status.code !== grpcCode.OK) {
       return failure(new GrpcError(status.code, status.message, status.details));
     }
-    if (result === undefined) return { kind: 'failed', code: grpcCode.INTERNAL, message: 'the answer holds no result' };
+    if (result === undefined)
+      return { kind: 'failed', code: grpcCode.DATA_LOSS, message: 'the answer holds no result' };
     const extras = result.executionMetadata?.auxiliaryMetadata ?? [];
     return { kind: 'done', result, cached: cachedResult, blobs: inlineBlobs(result, extras), usage: usageIn(extras) };
   } catch (error) {
-    return { kind: 'failed', code: grpcCode.INTERNAL, message: `malformed answer: ${(error as Error).message}` };
+    return { kind: 'failed', code: grpcCode.DATA_LOSS, message: `malformed answer: ${(error as Error).message}` };
   }
 }
 

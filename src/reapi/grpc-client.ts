@@ -2,13 +2,14 @@
 //
 // The daemon starts with every build and makes two calls a compile, so both the load and the call have to be cheap:
 // @grpc/grpc-js costs 60 ms of CPU to load, node:http2 10. Every call ends: by its status, its deadline, its signal, or
-// the loss of the connection, which a ping notices within ten seconds while calls are in flight.
+// the loss of the connection, which pings notice while calls are in flight (liveness.ts).
 import http2, { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { GrpcError, grpcCode } from './errors.ts';
 import { Status } from './gen/rpc.ts';
 import { frame, newDeframer } from './grpc-framing.ts';
+import { newLiveness } from './liveness.ts';
 
 export type Target =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -32,6 +33,11 @@ export type Channel = {
   ) => Promise<void>;
   /** Sends the messages in order, as fast as the peer takes them. */
   readonly clientStream: (path: string, requests: Iterable<Uint8Array>, options: CallOptions) => Promise<Buffer>;
+  /**
+   * Pings the peer every few seconds while calls are open. Only for one that is known to bear it: other servers take
+   * that for abuse, and hang up.
+   */
+  readonly watchClosely: () => void;
   readonly onClose: (listener: (error: GrpcError) => void) => void;
   readonly bytes: () => { readonly sent: number; readonly received: number };
   readonly close: () => void;
@@ -39,8 +45,8 @@ export type Channel = {
 
 // The connection's and each stream's receive window. With the default of 64 KB a download would crawl at 20 ms.
 const windowBytes = 16 * 1024 * 1024;
-const pingMs = 5000;
-const pingPatienceMs = 5000;
+// A box that lost its power or its network is found out by the kernel, also where the peer does not like pings.
+const tcpKeepaliveMs = 10_000;
 
 function open(target: Target): Socket {
   switch (target.kind) {
@@ -95,6 +101,7 @@ export function openChannel(target: Target, { connectTimeoutMs }: { readonly con
       stream.end();
       return answered;
     },
+    watchClosely: life.watchClosely,
     onClose: (listener) => void listeners.push(listener),
     bytes: () => ({ sent: socket.bytesWritten, received: socket.bytesRead }),
     close: () => life.end(unavailable('the connection was closed')),
@@ -115,7 +122,7 @@ function drained(stream: ClientHttp2Stream): Promise<void> {
 
 function onlyMessage(messages: readonly Buffer[]): Buffer {
   const [message] = messages;
-  if (message === undefined) throw new GrpcError(grpcCode.INTERNAL, 'the answer holds no message');
+  if (message === undefined) throw new GrpcError(grpcCode.DATA_LOSS, 'the answer holds no message');
   return message;
 }
 
@@ -124,14 +131,23 @@ type Life = {
   readonly end: (error: GrpcError) => void;
   readonly lost: () => GrpcError | undefined;
   readonly calls: Set<(error: GrpcError) => void>;
-  /** A call began: while any is in flight the peer is pinged. */
+  /** A call began. */
   readonly busy: () => void;
+  readonly watchClosely: () => void;
 };
 
 type Watching = { readonly connectTimeoutMs: number; readonly onClosed: (error: GrpcError) => void };
 
 function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, onClosed }: Watching): Life {
   const calls = new Set<(error: GrpcError) => void>();
+  const liveness = newLiveness({
+    isBusy: () => calls.size > 0,
+    ping: (onAnswer) => {
+      if (!session.destroyed) session.ping((error) => (error === null ? onAnswer() : undefined));
+    },
+    bytes: () => ({ sent: socket.bytesWritten, received: socket.bytesRead }),
+    onDead: (silentMs) => end(unavailable(`the host has been silent for ${silentMs / 1000} s`)),
+  });
   let lost: GrpcError | undefined;
   let leaving: GrpcError | undefined;
   let settle: { resolve: () => void; reject: (error: GrpcError) => void } | undefined;
@@ -141,13 +157,14 @@ function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, 
     if (lost !== undefined) return;
     lost = error;
     clearTimeout(patience);
-    clearTimeout(pinging);
+    liveness.stop();
     settle?.reject(error);
     for (const fail of calls) fail(error);
     session.destroy();
     socket.destroy();
     onClosed(error);
   };
+  socket.setKeepAlive(true, tcpKeepaliveMs);
   const patience = setTimeout(() => end(unavailable(`no answer within ${connectTimeoutMs} ms`)), connectTimeoutMs);
   session.on('error', (error) => end(unavailable(error.message)));
   // A host that goes in order lets its calls end; the session closes by itself after the last.
@@ -163,24 +180,15 @@ function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, 
     session.setLocalWindowSize(windowBytes);
     settle?.resolve();
   });
-  let pinging: NodeJS.Timeout | undefined;
-  const ping = (): void => {
-    pinging = undefined;
-    if (lost !== undefined || calls.size === 0) return;
-    const silence = setTimeout(
-      () => end(unavailable(`the host has been silent for ${pingPatienceMs} ms`)),
-      pingPatienceMs,
-    );
-    const sent = session.ping((error) => {
-      clearTimeout(silence);
-      if (error === null) busy();
-    });
-    if (!sent) clearTimeout(silence);
+  let isClose = false;
+  const watchClosely = (): void => {
+    isClose = true;
+    if (calls.size > 0) liveness.busy();
   };
   const busy = (): void => {
-    pinging ??= setTimeout(ping, pingMs).unref();
+    if (isClose && lost === undefined) liveness.busy();
   };
-  return { ready, end, lost: () => lost ?? leaving, calls, busy };
+  return { ready, end, lost: () => lost ?? leaving, calls, busy, watchClosely };
 }
 
 type CallRequest = {
@@ -243,14 +251,16 @@ function startCall(session: ClientHttp2Session, life: Life, { path, scheme, auth
           else options.onMessage(message);
         }
       } catch (error) {
-        fail(new GrpcError(grpcCode.INTERNAL, (error as Error).message));
+        fail(new GrpcError(grpcCode.DATA_LOSS, `malformed answer: ${(error as Error).message}`));
       }
     });
     stream.on('error', (error) => finish(unavailable(error.message)));
     stream.on('close', () => {
       if (status === 'none') finish(unavailable('the host ended the call without a status'));
       else
-        finish(status ?? (deframer.isEmpty() ? undefined : new GrpcError(grpcCode.INTERNAL, 'a message is cut short')));
+        finish(
+          status ?? (deframer.isEmpty() ? undefined : new GrpcError(grpcCode.DATA_LOSS, 'a message is cut short')),
+        );
     });
   });
   messages.catch(() => undefined);
