@@ -11,13 +11,14 @@ import type { IdentifyOptions, NotACompiler, Toolchain, ToolchainLink, Toolchain
 import type { Digest } from '../reapi/digest.ts';
 import type { Family } from './translation-unit.ts';
 
-const cacheVersion = 2;
+const cacheVersion = 3;
 
 type Kept = {
   readonly version: typeof cacheVersion;
   readonly driverStamp: string;
   readonly family: Family;
   readonly compilerVersion: string;
+  readonly target: string;
   readonly members: Members;
   readonly digests: readonly (readonly [string, { readonly stamp: string; readonly hash: string }])[];
   /** Of the links and directories of the tree: with the files' they say whether it is still the same. */
@@ -26,7 +27,7 @@ type Kept = {
   readonly digest: Digest;
 };
 
-type Asked = Pick<Kept, 'family' | 'compilerVersion' | 'members'>;
+type Asked = Pick<Kept, 'family' | 'compilerVersion' | 'target' | 'members'>;
 
 const notACompiler = (why: string): NotACompiler => ({ kind: 'not-a-compiler', why });
 
@@ -73,7 +74,8 @@ async function ask(driver: string, options: IdentifyOptions): Promise<Asked | No
   const members = await membersOfCompiler(driver, family, options);
   if (members === undefined) return notACompiler('a part of it (cc1, as, its own directory) is not there');
   const compilerVersion = /version ([0-9][0-9.]*)/.exec(text)?.[1] ?? '';
-  return { family, compilerVersion, members };
+  const target = /^Target: (\S+)$/m.exec(text)?.[1] ?? '';
+  return { family, compilerVersion, target, members };
 }
 
 /** The physical directories that belong to the compiler whole. */
@@ -97,7 +99,7 @@ function isCurrent({ digests, stamps }: Kept): boolean {
 type Describing = { readonly driverStamp: string; readonly kept: Kept | undefined; readonly path: string | undefined };
 
 /** Builds the tree anew, reading only files that changed, and keeps what it is. */
-function describe({ family, compilerVersion, members }: Asked, { driverStamp, kept, path }: Describing): Kept {
+function describe({ family, compilerVersion, target, members }: Asked, { driverStamp, kept, path }: Describing): Kept {
   const digests: KnownDigests = new Map(kept?.digests);
   const { tree, digest } = buildTree(members, digests);
   const inTree = new Set(tree.files.map((file) => file.path));
@@ -107,6 +109,7 @@ function describe({ family, compilerVersion, members }: Asked, { driverStamp, ke
     driverStamp,
     family,
     compilerVersion,
+    target,
     members,
     digests: [...digests].filter(([file]) => inTree.has(file)),
     stamps: others.map((other) => [other, stampAt(other)]),
@@ -131,7 +134,7 @@ export async function identifyToolchain(
     const asked = kept ?? (await ask(driver, options));
     if ('why' in asked) return asked;
     const current = kept !== undefined && isCurrent(kept) ? kept : describe(asked, { driverStamp, kept, path });
-    const { family, compilerVersion, members, digest } = current;
+    const { family, compilerVersion, target, members, digest } = current;
     const ownDirectories = ownDirectoriesOf(members);
     const files = new Set(current.digests.map(([file]) => file));
     let tree: ToolchainTree | undefined;
@@ -139,6 +142,7 @@ export async function identifyToolchain(
       kind: 'toolchain',
       family,
       version: compilerVersion,
+      target,
       driver,
       aliases,
       cplusplusDriver: /\+\+(-[0-9.]+)?$/.test(basename(driverPath)) || /\+\+(-[0-9.]+)?$/.test(basename(driver)),

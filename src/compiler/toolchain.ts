@@ -25,6 +25,8 @@ export type Toolchain = {
   readonly kind: 'toolchain';
   readonly family: Family;
   readonly version: string;
+  /** What it compiles for unless told otherwise, in the driver's words: `x86_64-linux-gnu`. */
+  readonly target: string;
   /** The driver's real path. */
   readonly driver: string;
   /** The symbolic links from the path asked for to the driver, in order. */

@@ -42,6 +42,7 @@ function fakeBox(directory: string) {
     return Promise.resolve({
       kind: 'toolchain',
       family: 'gcc',
+      target: '',
       version: readFileSync(join(box, driver), 'utf8'),
       driver,
       aliases: [],
