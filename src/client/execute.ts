@@ -9,6 +9,7 @@ import type { ExecuteOutcome, ReapiClient } from '../reapi/client.ts';
 import { maxInlineInputBytes, type InlineInput } from '../reapi/inline-inputs.ts';
 import { blobsMissing, type TreeBlob } from './input-tree.ts';
 import type { PlannedAction } from './action.ts';
+import { faultIn, faultOf, type HostFault } from './faults.ts';
 
 // Past this many unknown blobs it pays to ask first: 40 digests are 3 KB, and a host that served an earlier build has
 // most of them.
@@ -42,9 +43,9 @@ const noTransfer: Transfer = { bytes: 0, ms: 0 };
 
 export type ExecuteEnd =
   | DoneOutcome
-  /** The host could not do it; another may. `disconnect`: it is the connection that failed. */
-  | { readonly kind: 'host-fault'; readonly reason: ReasonId; readonly detail: string; readonly disconnect: boolean }
-  /** A file changed under us: no host can do this job now. */
+  /** The host could not do it; another may. */
+  | HostFault
+  /** No host can do it now: a file changed under us. */
   | { readonly kind: 'job-fault'; readonly reason: ReasonId; readonly detail: string };
 
 type Missing = ReturnType<typeof blobsMissing>;
@@ -137,14 +138,7 @@ async function send(ready: ReadyHost, { action, clock }: Execution): Promise<Sen
 
 function executeFailure(error: unknown): ExecuteEnd {
   if (error instanceof FileChangedError) return { kind: 'job-fault', reason: 'file-changed', detail: error.path };
-  return { kind: 'host-fault', reason: 'worker-lost', detail: (error as Error).message, disconnect: true };
-}
-
-function failed(outcome: Extract<ExecuteOutcome, { readonly kind: 'failed' }>): ExecuteEnd {
-  const disconnect = outcome.code === grpcCode.UNAVAILABLE;
-  const stalled = outcome.code === grpcCode.DEADLINE_EXCEEDED;
-  const reason = disconnect ? 'worker-lost' : stalled ? 'worker-stalled' : 'worker-failed';
-  return { kind: 'host-fault', reason, detail: outcome.message, disconnect };
+  return faultIn(error) ?? { kind: 'job-fault', reason: 'client-failed', detail: (error as Error).message };
 }
 
 type Call = { readonly digest: Digest; readonly inputs: readonly InlineInput[] };
@@ -178,10 +172,11 @@ export async function executeOn(ready: ReadyHost, job: Execution): Promise<Execu
       if (outcome.kind === 'done') return { ...outcome, client: ready.client, action: digest, transfer };
       // What went along may not have arrived, and the host may have dropped more than it names: all is asked for again.
       if (inputs.length > 0 || outcome.kind === 'missing') forgetAll(ready);
-      if (outcome.kind === 'failed') return failed(outcome);
-      if (mends === mostMends) {
-        return { kind: 'host-fault', reason: 'missing-blobs', detail: 'the host loses blobs', disconnect: false };
-      }
+      if (outcome.kind === 'failed' && !(outcome.code === grpcCode.UNIMPLEMENTED && inputs.length > 0))
+        return faultOf(outcome.code, outcome.message);
+      // A worker of another version: it gets its inputs before the call, as any server of the protocol does.
+      if (outcome.kind === 'failed') ready.takesInputs = false;
+      if (mends === mostMends) return faultOf(grpcCode.NOT_FOUND, 'the host loses blobs');
     }
   } catch (error) {
     return executeFailure(error);

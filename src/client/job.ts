@@ -10,7 +10,7 @@
 //   7 answer       the outputs, checked, for the launcher to write
 import { resolve } from 'node:path';
 import { leaveHome, takePlace, type Farm, type PlaceRequest, type Stay } from '../farm/farm.ts';
-import { troubleWith, type Host } from '../farm/host.ts';
+import type { Host } from '../farm/host.ts';
 import { noteHere } from '../farm/learn.ts';
 import { expectedWork, type WorkName } from '../farm/work.ts';
 import { FileChangedError } from '../includes/types.ts';
@@ -19,6 +19,7 @@ import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
 import { makeAction, type PlannedAction } from './action.ts';
 import { closureStands, findClosure, layInputs, type JobClosure } from './closure.ts';
+import { blame, noteSuccess } from './faults.ts';
 import { resultKey } from './result-key.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
 import { removePath } from './input-tree.ts';
@@ -184,25 +185,21 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
     const { end, place, attempts } = await executeAt(farm, choice.place, request, execution);
     draft.attempts.push(...attempts);
     tried = triedWith(tried, farm.hosts, attempts);
+    const answer = end.kind === 'done' ? await completedFrom(understood, place.host, end) : end;
     if (signal.aborted) return { kind: 'here', reason: 'interrupted', detail: '' };
-    if (end.kind === 'job-fault') return { kind: 'here', reason: end.reason, detail: end.detail };
-    if (end.kind === 'host-fault') {
-      last = { kind: 'here', reason: end.reason, detail: `${place.host.spec.name}: ${end.detail}` };
-      continue;
-    }
-    const answer = await completedFrom(understood, place.host, end);
-    if (answer.kind === 'completed') {
-      place.host.failures = 0;
-      place.host.jobsDone += 1;
-      if (key !== undefined && succeeded(answer)) world.results.remember(key, end.action);
-      const { completed } = answer;
-      const claim = { job: understood, closure: sending.closure, host: place.host, completed, chance: world.chance() };
-      mayProve(world, session, claim);
+    if (answer.kind === 'job-fault') return { kind: 'here', reason: answer.reason, detail: answer.detail };
+    if (answer.kind !== 'host-fault') {
+      if (answer.kind === 'completed' && end.kind === 'done') {
+        noteSuccess(place.host);
+        if (key !== undefined && succeeded(answer)) world.results.remember(key, end.action);
+        const { completed } = answer;
+        const claim = { job: understood, closure: sending.closure, host: place.host, completed, chance: world.chance() };
+        mayProve(world, session, claim);
+      }
       return answer;
     }
-    if (answer.kind !== 'here' || answer.reason !== 'bad-answer') return answer;
-    troubleWith(place, farm.world, answer.detail);
-    last = answer;
+    if (end.kind === 'done') blame(place, farm.world, answer);
+    last = { kind: 'here', reason: answer.reason, detail: `${place.host.spec.name}: ${answer.detail}` };
   }
   return last ?? { kind: 'here', reason: 'worker-failed', detail: '' };
 }
@@ -238,6 +235,6 @@ function workNameOf({ unit, outputs, request }: UnderstoodJob): WorkName {
   return { key: outputs[0]?.target ?? unit.source, kind: optimised ? `${unit.language} -O` : unit.language };
 }
 
-function succeeded(answer: Extract<JobAnswer, { readonly kind: 'completed' }>): boolean {
-  return answer.completed.waitStatus === 0;
+function succeeded(answer: JobAnswer): boolean {
+  return answer.kind === 'completed' && answer.completed.waitStatus === 0;
 }

@@ -2,45 +2,60 @@
 // where it was asked for; a failure is the user's only if it can be proved so.
 import { classifyFailure } from '../compiler/diagnostics.ts';
 import type { Host } from '../farm/host.ts';
-import { digestKey, isDigest, type Digest } from '../reapi/digest.ts';
+import { objectFlaw } from '../compiler/object-format.ts';
+import { digestKey, digestOf, isDigest, sameDigest, type Digest } from '../reapi/digest.ts';
+import { GrpcError, grpcCode } from '../reapi/errors.ts';
 import { rootRelative } from './action.ts';
 import type { DoneOutcome } from './execute.ts';
+import { faultIn, faultOf, type HostFault } from './faults.ts';
 import type { JobAnswer, RunHere } from './job.ts';
 import type { OutputFile } from './launcher-wire.ts';
 import type { PlannedOutput, UnderstoodJob } from './understand.ts';
 
-// ELF, LLVM bitcode and its wrapper, WebAssembly, Mach-O, and COFF by its machines: clang compiles for them all.
-const objectMagics = [
-  '7f454c46',
-  '4243',
-  'dec0170b',
-  '0061736d',
-  'cffaedfe',
-  'cefaedfe',
-  '6486',
-  '4c01',
-  '64aa',
-  'c001',
-  'c401',
-].map((magic) => Buffer.from(magic, 'hex'));
-
-const badAnswer = (detail: string): RunHere => ({ kind: 'here', reason: 'bad-answer', detail });
+const badAnswer = (detail: string): HostFault => faultOf(grpcCode.DATA_LOSS, detail);
 
 const unproved = (detail: string): RunHere => ({ kind: 'here', reason: 'remote-compile-failed', detail });
 
+// No worker of shoal's sends more than a quarter of that.
+const mostOutputBytes = 2 ** 30;
+
 async function contentOf(done: DoneOutcome, digest: Digest): Promise<Buffer> {
+  if (digest.sizeBytes > mostOutputBytes)
+    throw new GrpcError(grpcCode.DATA_LOSS, `${digest.sizeBytes} bytes of output`);
   return done.blobs.get(digestKey(digest)) ?? done.client.read(digest);
 }
 
 async function stream(done: DoneOutcome, raw: Uint8Array, digest: Digest | undefined): Promise<Buffer> {
-  if (raw.length > 0 || digest === undefined || digest.sizeBytes === 0) return Buffer.from(raw);
-  return contentOf(done, digest);
+  if (digest === undefined || digest.sizeBytes === 0) return Buffer.from(raw);
+  if (raw.length === 0) return contentOf(done, digest);
+  const bytes = Buffer.from(raw);
+  if (!sameDigest(digestOf(bytes), digest))
+    throw new GrpcError(grpcCode.DATA_LOSS, 'a stream is not what its digest says');
+  return bytes;
 }
 
-/** An object that is no object would be found by the linker only: it is the host's fault, and seen here. */
-function isPlausible(output: PlannedOutput, content: Buffer): boolean {
-  if (output.kind !== 'object') return true;
-  return objectMagics.some((magic) => content.subarray(0, magic.length).equals(magic));
+/** What is wrong with an output: it would be found out later, by the linker, make or gcov, and is the host's fault. */
+function flawOf({ request, toolchain }: UnderstoodJob, { kind }: PlannedOutput, content: Buffer): string | undefined {
+  switch (kind) {
+    case 'object':
+    case 'dwo':
+      return objectFlaw({ ...toolchain, compiler: request.compiler, argv: request.argv }, content);
+    case 'dependencies':
+      return content.includes(':') ? undefined : 'names no target';
+    case 'coverage-notes':
+      return /^(?:oncg|gcno)$/.test(content.toString('latin1', 0, 4)) ? undefined : 'holds no coverage notes';
+    default:
+      return undefined;
+  }
+}
+
+/** Also where there is nothing to write: the object; the dependencies of what is preprocessed on the way. */
+function isAlwaysWritten({ unit, outputs }: UnderstoodJob, output: PlannedOutput): boolean {
+  return output === outputs[0] || (output.kind === 'dependencies' && !unit.preprocessed);
+}
+
+function lastLine(text: Buffer): string {
+  return text.toString('utf8').trimEnd().split('\n').at(-1)?.slice(0, 200) ?? '';
 }
 
 const nothing = Buffer.alloc(0);
@@ -51,7 +66,13 @@ function isTakenAway({ toolchain, outputs }: UnderstoodJob, output: PlannedOutpu
   return output.kind === 'assembly' || output.kind === 'coverage-notes';
 }
 
-async function collect(job: UnderstoodJob, done: DoneOutcome, succeeded: boolean): Promise<OutputFile[] | RunHere> {
+type Outputs = { readonly kind: 'outputs'; readonly outputs: readonly OutputFile[] };
+
+async function collect(
+  job: UnderstoodJob,
+  done: DoneOutcome,
+  succeeded: boolean,
+): Promise<Outputs | HostFault | RunHere> {
   const files = new Map(done.result.outputFiles.map((file) => [file.path, file.digest]));
   const outputs: OutputFile[] = [];
   for (const output of job.outputs) {
@@ -60,36 +81,38 @@ async function collect(job: UnderstoodJob, done: DoneOutcome, succeeded: boolean
       if (!succeeded && isTakenAway(job, output))
         outputs.push({ path: output.target, how: 'remove', content: nothing });
       // A compiler may end well and write nothing (an input that it leaves to the linker): not the host's fault.
-      if (succeeded && output === job.outputs[0]) return unproved(`it succeeded without ${output.path}`);
+      if (succeeded && isAlwaysWritten(job, output)) return unproved(`it succeeded without ${output.path}`);
       continue;
     }
     if (!isDigest(digest)) return badAnswer(`${output.path} has no digest`);
     const content = await contentOf(done, digest);
-    if (!isPlausible(output, content)) return badAnswer(`${output.path} is no object file`);
+    const flaw = succeeded || output.kind === 'object' ? flawOf(job, output, content) : undefined;
+    if (flaw !== undefined) return badAnswer(`${output.path} ${flaw}`);
     outputs.push({ path: output.target, how: output.how === 'replace' ? 'replace' : 'in-place', content });
   }
-  return outputs;
+  return { kind: 'outputs', outputs };
 }
 
 /** The answer for the launcher, or why this result cannot be taken. */
-export async function completedFrom(job: UnderstoodJob, host: Host, done: DoneOutcome): Promise<JobAnswer> {
+export async function completedFrom(job: UnderstoodJob, host: Host, done: DoneOutcome): Promise<JobAnswer | HostFault> {
   const { result } = done;
   const exitCode = result.exitCode;
   if (exitCode < 0 || exitCode > 255) return badAnswer(`exit code ${exitCode}`);
   try {
     const stdout = await stream(done, result.stdoutRaw, result.stdoutDigest);
     const stderr = await stream(done, result.stderrRaw, result.stderrDigest);
-    if (exitCode !== 0 && classifyFailure(stderr, exitCode) !== 'user') {
-      return unproved(`${host.spec.name}, status ${exitCode}`);
-    }
-    const outputs = await collect(job, done, exitCode === 0);
-    if ('reason' in outputs) return outputs;
+    const failure = exitCode === 0 ? undefined : classifyFailure(stderr, exitCode);
+    if (failure === 'no-room') return faultOf(grpcCode.RESOURCE_EXHAUSTED, lastLine(stderr));
+    if (failure === 'infrastructure') return unproved(`${host.spec.name}, status ${exitCode}`);
+    const collected = await collect(job, done, exitCode === 0);
+    if (collected.kind !== 'outputs') return collected;
+    const { outputs } = collected;
     return {
       kind: 'completed',
       completed: { outputs, stdout, stderr, waitStatus: exitCode << 8 },
       end: { kind: 'remote', host: host.spec.name, cached: done.cached, failed: exitCode !== 0 },
     };
   } catch (error) {
-    return badAnswer((error as Error).message);
+    return faultIn(error) ?? badAnswer((error as Error).message);
   }
 }

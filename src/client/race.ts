@@ -1,8 +1,9 @@
 // One job at the place that it was given, and at a second one if the farm offers it: at the end of a build an idle slot may
 // be done before the host that has the job. The first that is done wins, the other is cancelled.
 import { askedOf, leavePlace, mayRace, type Farm, type PlaceRequest } from '../farm/farm.ts';
-import { troubleWith, type Host, type Place } from '../farm/host.ts';
+import type { Host, Place } from '../farm/host.ts';
 import { noteDone, type Observed } from '../farm/learn.ts';
+import { blame } from './faults.ts';
 import { executeOn, type DoneOutcome, type ExecuteEnd, type Execution } from './execute.ts';
 import type { Attempt } from './trail.ts';
 
@@ -41,9 +42,9 @@ function attemptOf(farm: Farm, { host, sentMs }: Place, outcome: Attempt['outcom
   return { host: host.spec.name, sentMs, endedMs: farm.world.clock.nowMs(), outcome };
 }
 
-/** What this end says about the host. A fault of the connection is the host's; the user's errors never are. */
+/** What this end says about the host; the user's errors say nothing. */
 function note(farm: Farm, place: Place, end: ExecuteEnd): void {
-  if (end.kind === 'host-fault' && end.disconnect) troubleWith(place, farm.world, end.detail);
+  if (end.kind === 'host-fault') blame(place, farm.world, end);
   if (end.kind === 'done' && !end.cached) noteDone(farm, place, observed(farm, place, end));
 }
 

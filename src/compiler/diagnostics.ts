@@ -9,27 +9,32 @@ const colour = new RegExp(`${escape}\\[[0-9;]*[mK]`, 'g');
 // A place in a source, then error: what gcc and clang write for mistakes, in English.
 const sourceDiagnostic = /^[^\n]{1,4096}?:\d+(?::\d+)?: (?:fatal )?error:/m;
 
-// Words of trouble that is the machine's. Tried: cc1 and as killed, a full tmpfs, memory and file size limits.
-const infrastructure: readonly RegExp[] = [
-  /signal terminated program/,
+// Words of a machine that has no room for the compile; one that has may do it. Tried: cc1 and as killed, a full tmpfs,
+// memory and file size limits.
+const noRoom: readonly RegExp[] = [
   /Killed/,
   /No space left on device/,
   /[Cc]annot allocate memory/,
   /virtual memory exhausted/,
   /out of memory/i,
+  /Too many open files/,
+  /Resource temporarily unavailable/,
+  /Disk quota exceeded/,
+];
+
+// Other words of trouble that is the machine's, or the compiler's own.
+const infrastructure: readonly RegExp[] = [
+  /signal terminated program/,
   /internal compiler error/,
   /BFD (?:.*)?(?:assertion|internal error)/,
   /cannot execute/,
   /error while loading shared libraries/,
   /Input\/output error/,
-  /Too many open files/,
-  /Resource temporarily unavailable/,
   /PLEASE (?:ATTACH|submit)/,
   /LLVM ERROR/,
   /Stack dump:/,
   /error: unable to execute command/,
   /error: (?:clang|linker|assembler).* command failed/,
-  /Disk quota exceeded/,
   /File size limit exceeded/,
   /CPU time limit exceeded/,
   /Segmentation fault/,
@@ -43,10 +48,12 @@ const infrastructure: readonly RegExp[] = [
 ];
 
 /** What a compile that ended with `exitStatus` ≠ 0 proves by its stderr. */
-export function classifyFailure(stderr: Buffer, exitStatus: number): 'user' | 'infrastructure' {
-  // 1 is what both compilers exit with after diagnostics; 4 is gcc's internal error, 254 and more are launch failures.
-  if (exitStatus !== 1) return 'infrastructure';
+export function classifyFailure(stderr: Buffer, exitStatus: number): 'user' | 'no-room' | 'infrastructure' {
   const text = stderr.toString('latin1').replaceAll(colour, '');
-  if (!sourceDiagnostic.test(text)) return 'infrastructure';
+  const lacksRoom = noRoom.some((pattern) => pattern.test(text));
+  // A source that is quoted may hold any of the words.
+  if (!sourceDiagnostic.test(text)) return lacksRoom ? 'no-room' : 'infrastructure';
+  // 1 is what both compilers exit with after diagnostics; 4 is gcc's internal error, 254 and more are launch failures.
+  if (exitStatus !== 1 || lacksRoom) return 'infrastructure';
   return infrastructure.some((pattern) => pattern.test(text)) ? 'infrastructure' : 'user';
 }

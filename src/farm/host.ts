@@ -25,8 +25,8 @@ export type ReadyHost = {
   readonly slots: number;
   /** Of the whole host, 0 where it does not say. */
   readonly memoryKb: number;
-  /** It takes a job's inputs along with the call that executes it. */
-  readonly takesInputs: boolean;
+  /** It takes a job's inputs along with the call that executes it; false once it said that it does not. */
+  takesInputs: boolean;
   holds: Holds;
   /** Bytes that it was given or said to have, before compression. */
   heldBytes: number;
@@ -69,6 +69,8 @@ export type Host = {
   readonly record: HostRecord;
   state: HostState;
   failures: number;
+  /** Jobs that it failed since it last did one. */
+  faultsInRow: number;
   readonly places: Set<Place>;
   /** How long jobs waited there beyond what those of ours explain: others use it, too. Seen at `seenMs`. */
   others: { readonly waitMs: number; readonly seenMs: number };
@@ -83,6 +85,7 @@ export function newHost(spec: HostSpec, record: HostRecord = newHostRecord()): H
     record,
     state: { kind: 'idle' },
     failures: 0,
+    faultsInRow: 0,
     places: new Set(),
     others: { waitMs: 0, seenMs: 0 },
     jobsDone: 0,

@@ -35,14 +35,20 @@ const rows = {
   },
   'worker-lost': {
     whose: 'network',
-    sentence: 'the connection to the worker broke and no other worker could take the job',
+    sentence: 'the connection to the worker broke, or it fell silent, and no other worker could take the job',
   },
   'worker-failed': { whose: 'host', sentence: 'the worker could not run the compiler; its log has the cause' },
   'worker-stalled': { whose: 'host', sentence: 'the worker took too long and no other worker could take the job' },
+  'worker-full': {
+    whose: 'host',
+    sentence:
+      'the disk or the memory of the worker was full, and no other worker could take the job; give it fewer slots or more room',
+  },
   'missing-blobs': { whose: 'host', sentence: 'the worker lost files that had been sent; its store may be too small' },
   'bad-answer': {
     whose: 'host',
-    sentence: 'the answer of the worker was incomplete or malformed; use the same version of shoal on both boxes',
+    sentence:
+      'the answer of the worker was wrong, incomplete or malformed; use the same version of shoal on both boxes, and look after its memory and disk',
   },
   'remote-compile-failed': {
     whose: 'policy',
