@@ -54,8 +54,8 @@ function isAlwaysWritten({ unit, outputs }: UnderstoodJob, output: PlannedOutput
   return output === outputs[0] || (output.kind === 'dependencies' && !unit.preprocessed);
 }
 
-function lastLine(text: Buffer): string {
-  return text.toString('utf8').trimEnd().split('\n').at(-1)?.slice(0, 200) ?? '';
+function firstError(stderr: Buffer): string {
+  return /^.*(?:error|Killed|memory).*$/im.exec(stderr.toString('utf8'))?.[0].slice(0, 200) ?? '';
 }
 
 const nothing = Buffer.alloc(0);
@@ -102,7 +102,7 @@ export async function completedFrom(job: UnderstoodJob, host: Host, done: DoneOu
     const stdout = await stream(done, result.stdoutRaw, result.stdoutDigest);
     const stderr = await stream(done, result.stderrRaw, result.stderrDigest);
     const failure = exitCode === 0 ? undefined : classifyFailure(stderr, exitCode);
-    if (failure === 'no-room') return faultOf(grpcCode.RESOURCE_EXHAUSTED, lastLine(stderr));
+    if (failure === 'no-room') return faultOf(grpcCode.RESOURCE_EXHAUSTED, firstError(stderr));
     if (failure === 'infrastructure') return unproved(`${host.spec.name}, status ${exitCode}`);
     const collected = await collect(job, done, exitCode === 0);
     if (collected.kind !== 'outputs') return collected;

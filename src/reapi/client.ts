@@ -59,6 +59,8 @@ export type ReapiClient = {
   readonly close: () => void;
 };
 
+// Before a host is known, nothing but this bounds its silence.
+const greetDeadlineMs = 5000;
 // A call that only asks is answered within milliseconds; a minute allows for a transfer on a bad line.
 const askDeadlineMs = 15_000;
 const transferDeadlineMs = 120_000;
@@ -102,7 +104,7 @@ export function connect(target: Target, options: { readonly connectTimeoutMs: nu
     await Promise.all([channel.ready(), zstdReady()]);
     const request = GetCapabilitiesRequest.encode({ instanceName }).finish();
     const answer = await channel.unary(`${remoteExecution}.Capabilities/GetCapabilities`, request, {
-      deadlineMs: askDeadlineMs,
+      deadlineMs: greetDeadlineMs,
     });
     limits = limitsOf(decoded(ServerCapabilities, answer));
   };
@@ -133,7 +135,7 @@ export function connect(target: Target, options: { readonly connectTimeoutMs: nu
 async function listToolchains(channel: Channel): Promise<HostToolchains> {
   try {
     const request = ListRequest.encode({}).finish();
-    const answer = await channel.unary('/shoal.v1.Toolchains/List', request, { deadlineMs: askDeadlineMs });
+    const answer = await channel.unary('/shoal.v1.Toolchains/List', request, { deadlineMs: greetDeadlineMs });
     const { toolchains, slots, memoryKb } = decoded(ListResponse, answer);
     channel.watchClosely();
     const known = toolchains.flatMap(({ digest, driver, version }) =>

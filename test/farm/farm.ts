@@ -22,6 +22,8 @@ export type Farm = {
   /** Empty at the start, removed at the end. */
   readonly directory: string;
   readonly workers: readonly Daemon[];
+  /** Where the workers run. */
+  readonly places: readonly Place[];
   readonly run: (command: Command) => Promise<Outcome>;
   /** The command that runs `shoal ARGS`. */
   readonly command: (args: readonly string[]) => readonly string[];
@@ -79,6 +81,7 @@ export async function farmFor(test: Ending, workerCount = 2): Promise<Farm> {
   return {
     directory,
     workers,
+    places,
     run: runCommand,
     command: (args) => shoalCommand(...args),
     names: join(directory, '.cache/shoal/bin'),
