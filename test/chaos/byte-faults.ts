@@ -116,12 +116,19 @@ export function relayOverLine(
     [worker, client],
   ] as const) {
     let freeAtMs = 0;
+    const underWay: { readonly chunk: Buffer; readonly dueMs: number }[] = [];
+    const arrive = (): void => {
+      const nowMs = performance.now();
+      while (underWay[0] !== undefined && underWay[0].dueMs <= nowMs) to.write(underWay.shift()?.chunk ?? '');
+      if (underWay[0] !== undefined) setTimeout(arrive, underWay[0].dueMs - nowMs);
+    };
     from.on('data', (chunk: Buffer) => {
       const nowMs = performance.now();
       freeAtMs = Math.max(nowMs, freeAtMs) + (chunk.length / bytesPerSecond) * 1000;
+      underWay.push({ chunk, dueMs: freeAtMs + delayMs });
+      if (underWay.length === 1) setTimeout(arrive, freeAtMs + delayMs - nowMs);
       from.pause();
       setTimeout(() => from.resume(), freeAtMs - nowMs);
-      setTimeout(() => to.write(chunk), freeAtMs - nowMs + delayMs);
     });
   }
 }
