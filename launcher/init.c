@@ -206,6 +206,18 @@ static _Noreturn void run_slot(struct slot *slot, uid_t uid, gid_t gid)
 	_exit(0);
 }
 
+/* Where memory runs out, a compile is killed first, not the worker, whose clients would lose all their jobs; nor whatever
+ * else this box is for. A compile is larger than the inits above it, so it goes before them. */
+static void offer_to_die(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	ssize_t written = write(fd, "1000", 4);
+	(void)written; /* Where it may not, the kernel chooses as it likes. */
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static struct slot slot = {.state_tree = -1};
@@ -216,6 +228,7 @@ int main(int argc, char **argv)
 	for (int i = 4; i < argc; i++)
 		slot.hosts[slot.host_count++].path = argv[i];
 	leave_session();
+	offer_to_die();
 	if (strcmp(argv[2], "-") != 0) {
 		/* While still root: the directories above the state's may be closed to others. */
 		open_trees(&slot);

@@ -193,7 +193,13 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
         noteSuccess(place.host);
         if (key !== undefined && succeeded(answer)) world.results.remember(key, end.action);
         const { completed } = answer;
-        const claim = { job: understood, closure: sending.closure, host: place.host, completed, chance: world.chance() };
+        const claim = {
+          job: understood,
+          closure: sending.closure,
+          host: place.host,
+          completed,
+          chance: world.chance(),
+        };
         mayProve(world, session, claim);
       }
       return answer;

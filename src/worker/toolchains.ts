@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { NotACompiler, Toolchain } from '../compiler/toolchain.ts';
 import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
 import type { Toolchain as Announced } from '../reapi/gen/shoal.ts';
+import { StoreError, storeErrorFrom } from '../store/blob-store.ts';
 import { countDirectories, type DirectoryCount } from './whole-directories.ts';
 import { layOutToolchain, type LaidFiles } from './toolchain-layout.ts';
 
@@ -109,6 +110,9 @@ export async function openToolchains(options: ToolchainsOptions): Promise<Worker
       return await layOutToolchain(join(directory, toolchain.digest.hash), toolchain.tree, laidFiles);
     } catch (error) {
       log({ kind: 'toolchain-broken', driver: toolchain.driver, why: (error as Error).message });
+      // A disk that is full says nothing about the toolchain.
+      const full = storeErrorFrom(error);
+      if (full instanceof StoreError) throw full;
       return undefined;
     }
   };
@@ -117,9 +121,13 @@ export async function openToolchains(options: ToolchainsOptions): Promise<Worker
     const entry = known.get(digestKey(digest));
     if (entry === undefined) return undefined;
     entry.laid ??= lay(entry);
-    const path = await entry.laid;
-    // Not for ever: the box's files may have been in the middle of an upgrade.
-    if (path === undefined) entry.laid = undefined;
+    let path: string | undefined;
+    try {
+      path = await entry.laid;
+    } finally {
+      // Not for ever: the box's files may have been in the middle of an upgrade, or its disk full.
+      if (path === undefined) entry.laid = undefined;
+    }
     return path;
   };
 

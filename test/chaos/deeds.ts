@@ -11,6 +11,7 @@ import {
   jumpingClock,
   kill,
   killBelow,
+  oneProcessor,
   restart,
   smallDisk,
   smallMemory,
@@ -153,7 +154,7 @@ const starved: readonly Deed[] = [
     name: 'the only worker has too little memory',
     project: 'hungry',
     hosts: (ground) => [extra(ground)],
-    home: ['worker-full', ...lost],
+    home: ['worker-full'],
     before: (stage) => smallMemory(stage, 200),
   },
   {
@@ -166,8 +167,14 @@ const starved: readonly Deed[] = [
     name: 'the disk of the only worker is full',
     project: 'light',
     hosts: (ground) => [extra(ground)],
-    home: ['worker-full', 'missing-blobs', ...lost],
+    home: ['worker-full', ...lost],
     before: (stage) => smallDisk(stage, 1),
+  },
+  {
+    name: 'a worker has one processor for eight compiles at once',
+    project: 'heavy',
+    hosts: (ground) => [extra(ground).replace('/4', '/8')],
+    before: oneProcessor,
   },
   {
     name: 'an object is larger than a worker lets it be',

@@ -20,7 +20,7 @@ export async function startWorker(place: Place, { state, port, under = [], env }
   const log = `${state}.log`;
   rmSync(log, { force: true });
   const address = `${place.host.address}:${port}`;
-  const argv = shoalCommand('worker', '--listen', address, '--slots', '4', '--state', state, '--insecure');
+  const argv = shoalCommand('worker', '--listen', address, '--slots', '8', '--state', state, '--insecure');
   const base = { HOME: dirname(state), PATH: `${path}:${dirname(process.execPath)}` };
   const daemon = startDaemon(place, { argv: [...under, ...argv], env: { ...base, ...env }, log, ownRun: true });
   await waitUntil(`the worker of ${address}`, patienceMs, () => {

@@ -72,9 +72,9 @@ export function cutLink(stage: Stage): void {
 export async function smallDisk(stage: Stage, megabytes: number): Promise<void> {
   const state = join(stage.ground.farm.directory, 'small');
   mkdirSync(state);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'shoal-chaos', state]);
+  execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'shoal-chaos', state]);
   stage.undo.push(async () => {
-    execFileSync('umount', ['--lazy', state]);
+    execFileSync('/bin/umount', ['--lazy', state]);
     rmdirSync(state);
   });
   await extra(stage, state, []);
@@ -85,6 +85,11 @@ export async function smallMemory(stage: Stage, megabytes: number): Promise<void
   const group = makeMemoryGroup(megabytes << 20);
   stage.undo.push(async () => group.remove());
   await extra(stage, join(stage.ground.farm.directory, 'hungry'), group.enter);
+}
+
+/** A worker more, with all that it runs on one processor. */
+export async function oneProcessor(stage: Stage): Promise<void> {
+  await extra(stage, join(stage.ground.farm.directory, 'one-processor'), ['taskset', '--cpu-list', '0']);
 }
 
 /** A worker more, whose time of day jumps. */

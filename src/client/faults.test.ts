@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { newHost, type Host, type ReadyHost } from '../farm/host.ts';
+import { grpcCode } from '../reapi/errors.ts';
+import { blame, faultOf, noteSuccess } from './faults.ts';
+
+function connectedHost(): { readonly host: Host; readonly ready: ReadyHost } {
+  const host = newHost({ name: 'box', address: { kind: 'tcp', host: 'box', port: 1 }, slots: undefined });
+  const ready = { kind: 'ready', client: { bytes: () => ({ sent: 0, received: 0 }), close: () => undefined } };
+  host.state = ready as ReadyHost;
+  return { host, ready: host.state };
+}
+
+const world = {
+  connect: () => assert.fail('nothing is connected'),
+  clock: { nowMs: () => 0, after: () => assert.fail() },
+};
+
+test('a broken connection and a wrong answer count at once', () => {
+  for (const code of [grpcCode.UNAVAILABLE, grpcCode.DATA_LOSS]) {
+    const place = connectedHost();
+    blame(place, world, faultOf(code, 'why'));
+    assert.deepEqual(place.host.state, { kind: 'resting', untilMs: 1000, why: 'why' });
+  }
+});
+
+test('what may be the job’s own doing counts when three jobs in a row met it', () => {
+  for (const code of [grpcCode.RESOURCE_EXHAUSTED, grpcCode.DEADLINE_EXCEEDED, grpcCode.INTERNAL]) {
+    const place = connectedHost();
+    const fail = (): void => blame(place, world, faultOf(code, 'why'));
+    fail();
+    fail();
+    assert.equal(place.host.state.kind, 'ready');
+    noteSuccess(place.host);
+    fail();
+    fail();
+    assert.equal(place.host.state.kind, 'ready');
+    fail();
+    assert.equal(place.host.state.kind, 'resting');
+  }
+});
