@@ -6,7 +6,10 @@ import { blame, faultOf, noteSuccess } from './faults.ts';
 
 function connectedHost(): { readonly host: Host; readonly ready: ReadyHost } {
   const host = newHost({ name: 'box', address: { kind: 'tcp', host: 'box', port: 1 }, slots: undefined });
-  const ready = { kind: 'ready', client: { bytes: () => ({ sent: 0, received: 0 }), close: () => undefined } };
+  const ready = {
+    kind: 'ready',
+    client: { bytes: () => ({ sent: 0, received: 0 }), close: () => undefined, closeWhenIdle: () => undefined },
+  };
   host.state = ready as ReadyHost;
   return { host, ready: host.state };
 }

@@ -41,14 +41,15 @@ export function faultIn(error: unknown): HostFault | undefined {
   return error instanceof GrpcError ? faultOf(error.code, error.message) : undefined;
 }
 
-/** Counts the fault; a host that has to rest loses its connection, and what else runs there goes elsewhere. */
-export function blame(
-  { host, ready }: Pick<Place, 'host' | 'ready'>,
-  world: HostWorld,
-  { detail, counts }: HostFault,
-): void {
+/**
+ * Counts the fault, of those that the end of a connection brings about only the first. What else runs on a host that has
+ * to rest may end there (a worker that is stopped in order finishes its jobs), unless its answers are wrong.
+ */
+export function blame({ host, ready }: Pick<Place, 'host' | 'ready'>, world: HostWorld, fault: HostFault): void {
+  if (host.state !== ready) return;
   host.faultsInRow += 1;
-  if (counts === 'at-once' || host.faultsInRow >= repeatedAt) troubleWith({ host, ready }, world, detail);
+  if (fault.counts === 'if-repeated' && host.faultsInRow < repeatedAt) return;
+  troubleWith({ host, ready }, world, { why: fault.detail, gently: fault.reason !== 'bad-answer' });
 }
 
 /** A job done clears the host's record. */

@@ -143,8 +143,8 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
 }
 
 /** The host failed in a way that is its own fault: it rests, and is asked again later. */
-export function trouble(host: Host, world: HostWorld, why: string): HostState {
-  leave(host);
+export function trouble(host: Host, world: HostWorld, why: string, gently = false): HostState {
+  leave(host, gently);
   host.failures += 1;
   const restMs = Math.min(longestRestMs, firstRestMs * 2 ** (host.failures - 1));
   const resting: HostState = { kind: 'resting', untilMs: world.clock.nowMs() + restMs, why };
@@ -152,21 +152,26 @@ export function trouble(host: Host, world: HostWorld, why: string): HostState {
   return resting;
 }
 
-/** As `trouble`, but said by a job of the connection `ready`: of many that fail with it, one counts. */
+/**
+ * As `trouble`, but said by a job of the connection `ready`: of many that fail with it, one counts. `gently`: what runs
+ * there may end.
+ */
 export function troubleWith(
   { host, ready }: { readonly host: Host; readonly ready: ReadyHost },
   world: HostWorld,
-  why: string,
+  { why, gently }: { readonly why: string; readonly gently: boolean },
 ): void {
-  if (host.state === ready) trouble(host, world, why);
+  if (host.state === ready) trouble(host, world, why, gently);
 }
 
 /** Closes the connection, if any. What the host holds may be gone when it comes back. */
-export function leave(host: Host): void {
+export function leave(host: Host, gently = false): void {
   if (host.state.kind === 'ready') {
-    const { sent, received } = host.state.client.bytes();
+    const { client } = host.state;
+    const { sent, received } = client.bytes();
     host.pastBytes = { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
-    host.state.client.close();
+    if (gently) client.closeWhenIdle();
+    else client.close();
   }
   host.state = { kind: 'idle' };
 }

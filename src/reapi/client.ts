@@ -57,6 +57,8 @@ export type ReapiClient = {
   readonly onClose: (listener: (error: GrpcError) => void) => void;
   readonly bytes: () => { readonly sent: number; readonly received: number };
   readonly close: () => void;
+  /** Takes no new calls, and closes when those under way have ended. */
+  readonly closeWhenIdle: () => void;
 };
 
 // Before a host is known, nothing but this bounds its silence.
@@ -129,6 +131,7 @@ export function connect(target: Target, options: { readonly connectTimeoutMs: nu
     onClose: channel.onClose,
     bytes: channel.bytes,
     close: channel.close,
+    closeWhenIdle: channel.closeWhenIdle,
   };
 }
 

@@ -41,6 +41,8 @@ export type Channel = {
   readonly onClose: (listener: (error: GrpcError) => void) => void;
   readonly bytes: () => { readonly sent: number; readonly received: number };
   readonly close: () => void;
+  /** Takes no new calls, and closes when those under way have ended. */
+  readonly closeWhenIdle: () => void;
 };
 
 // The connection's and each stream's receive window. With the default of 64 KB a download would crawl at 20 ms.
@@ -105,6 +107,7 @@ export function openChannel(target: Target, { connectTimeoutMs }: { readonly con
     onClose: (listener) => void listeners.push(listener),
     bytes: () => ({ sent: socket.bytesWritten, received: socket.bytesRead }),
     close: () => life.end(unavailable('the connection was closed')),
+    closeWhenIdle: life.leave,
   };
 }
 
@@ -130,7 +133,11 @@ type Life = {
   readonly ready: Promise<void>;
   readonly end: (error: GrpcError) => void;
   readonly lost: () => GrpcError | undefined;
+  /** No new calls; the end comes after the last of those under way. */
+  readonly leave: () => void;
   readonly calls: Set<(error: GrpcError) => void>;
+  /** A call has ended. */
+  readonly over: (call: (error: GrpcError) => void) => void;
   /** A call began. */
   readonly busy: () => void;
   readonly watchClosely: () => void;
@@ -188,7 +195,17 @@ function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, 
   const busy = (): void => {
     if (isClose && lost === undefined) liveness.busy();
   };
-  return { ready, end, lost: () => lost ?? leaving, calls, busy, watchClosely };
+  let endsWhenIdle = false;
+  const leave = (): void => {
+    leaving ??= unavailable('the connection is about to be closed');
+    endsWhenIdle = true;
+    if (calls.size === 0) end(leaving);
+  };
+  const over = (call: (error: GrpcError) => void): void => {
+    calls.delete(call);
+    if (endsWhenIdle && calls.size === 0 && leaving !== undefined) end(leaving);
+  };
+  return { ready, leave, over, end, lost: () => lost ?? leaving, calls, busy, watchClosely };
 }
 
 type CallRequest = {
@@ -224,7 +241,7 @@ function startCall(session: ClientHttp2Session, life: Life, { path, scheme, auth
     const finish = (error: GrpcError | undefined): void => {
       clearTimeout(deadline);
       options.signal?.removeEventListener('abort', abort);
-      life.calls.delete(fail);
+      life.over(fail);
       if (error === undefined) resolve(held);
       else reject(error);
     };

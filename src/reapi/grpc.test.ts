@@ -188,6 +188,17 @@ test('every call in flight fails when the connection is lost, and the listener i
   server.close();
 });
 
+test('a connection that is to be closed lets its calls end, and takes no new ones', async () => {
+  const channel = openChannel({ kind: 'tcp', host: '127.0.0.1', port }, { connectTimeoutMs: 2000 });
+  const ended = new Promise<GrpcError>((resolve) => channel.onClose(resolve));
+  await channel.ready();
+  const call = ask(channel, 'x', 3_000_000);
+  channel.closeWhenIdle();
+  await assert.rejects(ask(channel, 'x'), { code: grpcCode.UNAVAILABLE });
+  assert.equal(ReadResponse.decode(await call).data.length, 3_000_000);
+  await ended;
+});
+
 test('another gRPC client understands the server', async () => {
   const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
   const answer = await new Promise<ReadResponse>((resolve, reject) => {

@@ -22,7 +22,7 @@ export type Liveness = {
   readonly stop: () => void;
 };
 
-// A worker whose slots all compile on one core answered within 60 ms (test/chaos/busy-worker.slow.ts); one that is stopped
+// A worker whose slots all compile on one core answered within 60 ms ; one that is stopped
 // for good costs its jobs 8 to 10 s.
 const tickMs = 2000;
 const patienceMs = 8000;
