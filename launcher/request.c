@@ -40,6 +40,13 @@ static bool identity_record(struct buffer *frame, char tag, const char *path)
 	return record(frame, tag, identity, sizeof identity);
 }
 
+/* Where nothing tells them apart, as without /proc, all are one: the daemon finds the same. */
+static bool mounts_record(struct buffer *frame)
+{
+	static const unsigned char unknown[16];
+	return identity_record(frame, 'm', "/proc/self/ns/mnt") || record(frame, 'm', unknown, sizeof unknown);
+}
+
 static bool has_source_suffix(const char *word)
 {
 	const char *dot = strrchr(word, '.');
@@ -151,7 +158,7 @@ bool send_request(int socket, const struct command *command)
 		made = text_record(&frame, 'e', *entry);
 	made = made && text_record(&frame, 'w', cwd) && number_record(&frame, 'u', mask) && limit_records(&frame) &&
 	       terminal_record(&frame, command->closed) && identity_record(&frame, 'r', "/") &&
-	       identity_record(&frame, 'c', ".") && source_records(&frame, command->argv) &&
+	       identity_record(&frame, 'c', ".") && mounts_record(&frame) && source_records(&frame, command->argv) &&
 	       number_record(&frame, 'p', getpid());
 	if (!made || frame.used - preamble > most_bytes)
 		return false;

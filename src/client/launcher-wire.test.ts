@@ -20,6 +20,7 @@ const whole = [
   record('t', Buffer.from([4, 80, 0, 24, 0])),
   record('r', Buffer.alloc(16, 1)),
   record('c', Buffer.alloc(16, 2)),
+  record('m', Buffer.alloc(16, 3)),
   record('p', Buffer.from([1, 0, 0, 0])),
 ];
 

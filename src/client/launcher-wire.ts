@@ -34,6 +34,8 @@ export type LauncherRequest = {
   readonly terminal: Terminal;
   readonly root: FileIdentity;
   readonly cwdIdentity: FileIdentity;
+  /** Of its mount namespace; zeros where it cannot be told. */
+  readonly mounts: FileIdentity;
   readonly sources: readonly { readonly index: number; readonly identity: FileIdentity }[];
   readonly pid: number;
 };
@@ -66,7 +68,7 @@ type Draft = { -readonly [K in keyof LauncherRequest]?: LauncherRequest[K] } & {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 // Length each fixed-size record must have, by tag.
-const fixedBytes: Readonly<Record<string, number>> = { u: 4, l: 20, t: 5, r: 16, c: 16, s: 20, p: 4 };
+const fixedBytes: Readonly<Record<string, number>> = { u: 4, l: 20, t: 5, r: 16, c: 16, m: 16, s: 20, p: 4 };
 
 function identityAt(body: Buffer, at: number): FileIdentity {
   return { dev: body.readBigUInt64LE(at), ino: body.readBigUInt64LE(at + 8) };
@@ -92,6 +94,9 @@ function takeFixed(draft: Draft, tag: string, value: Buffer): void {
       break;
     case 'c':
       draft.cwdIdentity = identityAt(value, 0);
+      break;
+    case 'm':
+      draft.mounts = identityAt(value, 0);
       break;
     case 's':
       draft.sources.push({ index: value.readUInt32LE(0), identity: identityAt(value, 4) });
@@ -152,13 +157,13 @@ export function decodeRequest(body: Buffer): DecodedRequest {
 }
 
 function finish(draft: Draft): DecodedRequest {
-  const { compiler, cwd, umask, terminal, root, cwdIdentity, pid } = draft;
+  const { compiler, cwd, umask, terminal, root, cwdIdentity, mounts, pid } = draft;
   if (compiler === undefined || !compiler.startsWith('/')) return malformed('no absolute compiler path');
   if (cwd === undefined || !cwd.startsWith('/')) return malformed('no absolute working directory');
   if (draft.argv.length === 0) return malformed('no argv');
   if (umask === undefined || terminal === undefined || root === undefined) return malformed('a record is missing');
-  if (cwdIdentity === undefined || pid === undefined) return malformed('a record is missing');
-  return { kind: 'request', request: { ...draft, compiler, cwd, umask, terminal, root, cwdIdentity, pid } };
+  if (cwdIdentity === undefined || mounts === undefined || pid === undefined) return malformed('a record is missing');
+  return { kind: 'request', request: { ...draft, compiler, cwd, umask, terminal, root, cwdIdentity, mounts, pid } };
 }
 
 const howCodes = { replace: 0, 'in-place': 1, remove: 2 } as const;

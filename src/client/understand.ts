@@ -51,8 +51,15 @@ function isSame(path: string, { dev, ino }: FileIdentity): boolean {
   return found !== undefined && found.dev === dev && found.ino === ino;
 }
 
-/** The launcher's `/`, working directory and sources must be the very files that the daemon sees under these names. */
+const ownMounts = statSync('/proc/self/ns/mnt', { bigint: true, throwIfNoEntry: false });
+
+/**
+ * The launcher's `/`, working directory and sources must be the very files that the daemon sees under these names. That
+ * says nothing of its headers where it has mounts of its own.
+ */
 function otherRoot(request: LauncherRequest): RunHere | undefined {
+  const { dev, ino } = request.mounts;
+  if (dev !== (ownMounts?.dev ?? 0n) || ino !== (ownMounts?.ino ?? 0n)) return here('other-root', 'other mounts');
   if (!isSame('/', request.root)) return here('other-root', '/');
   if (!isSame(request.cwd, request.cwdIdentity)) return here('other-root', request.cwd);
   for (const { index, identity } of request.sources) {

@@ -65,6 +65,7 @@ const request = Buffer.concat([
   record('t', Buffer.alloc(5)),
   record('r', identity('/')),
   record('c', identity(base)),
+  record('m', identity('/proc/self/ns/mnt')),
   record('p', Buffer.from([1, 0, 0, 0])),
 ]);
 

@@ -49,6 +49,7 @@ function request(compiler: string, argv: readonly string[], cwd: string): Launch
     terminal: { bits: 0, columns: 0, rows: 0 },
     root: identity('/'),
     cwdIdentity: identity(cwd),
+    mounts: identity('/proc/self/ns/mnt'),
     sources: [],
     pid: process.pid,
   };
