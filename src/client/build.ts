@@ -76,8 +76,7 @@ async function reopenSession(request: BuildRequest, ending: boolean): Promise<Se
   return sessionOn(await openOrStart(adopting, request.mainScript), request.warn);
 }
 
-async function buildEnvironment(session: Session | undefined): Promise<NodeJS.ProcessEnv> {
-  if (session === undefined) return process.env;
+async function buildEnvironment(session: Session): Promise<NodeJS.ProcessEnv> {
   const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
   const [native, names] = await Promise.all([ensureNative(), discoverCompilers(path)]);
   const directory = join(cacheDir(), 'bin');
@@ -89,6 +88,17 @@ async function buildEnvironment(session: Session | undefined): Promise<NodeJS.Pr
   if (cc !== undefined) defaults['CC'] = cc;
   if (cxx !== undefined) defaults['CXX'] = cxx;
   return { ...defaults, ...process.env, PATH: `${directory}${delimiter}${path}`, [sessionVariable]: session.id };
+}
+
+/** The environment in which compiles find the farm; undefined where there is no place for their names. */
+async function farmEnvironment(session: Session, { warn }: BuildRequest): Promise<NodeJS.ProcessEnv | undefined> {
+  try {
+    return await buildEnvironment(session);
+  } catch (error) {
+    const why = (error as Error).message;
+    warn(`shoal: the compilers' names have no place (${why}), so this build runs here; set XDG_CACHE_HOME`);
+    return undefined;
+  }
 }
 
 function ended(child: ChildProcess): Promise<BuildEnd['status'] | { readonly error: NodeJS.ErrnoException }> {
@@ -169,17 +179,17 @@ async function closeSession(
 /** Runs a build and gives its end; the summary is undefined where no daemon could be had. */
 export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
   const session = await openSession(request);
-  if (session === undefined && request.settings.mostFallbacks !== undefined) {
+  const farm = session === undefined ? undefined : await farmEnvironment(session, request);
+  if (farm === undefined && request.settings.mostFallbacks !== undefined) {
     request.warn('shoal: strict: every compile of this build would have run here, so it was not begun');
+    session?.line.close();
     return { status: { code: 1 }, summary: undefined, command: [] };
   }
   const following = session === undefined ? undefined : { session, ending: false };
   const last = following === undefined ? undefined : follow(request, following);
-  const env = await buildEnvironment(session);
-  const command = request.command(
-    session === undefined || session.slots === 0 ? availableParallelism() : session.slots,
-  );
-  const status = await runCommand(request, command, env);
+  const slots = farm === undefined ? 0 : (session?.slots ?? 0);
+  const command = request.command(slots === 0 ? availableParallelism() : slots);
+  const status = await runCommand(request, command, farm ?? process.env);
   const summary = following === undefined || last === undefined ? undefined : await closeSession(following, last);
   return { status, summary, command };
 }
