@@ -20,12 +20,21 @@ const gccPrograms = ['cc1', 'cc1plus', 'cc1obj', 'cc1objplus', 'as', 'objcopy'];
 // A UTF-8 locale that every build may ask for; other locales are inputs of the jobs that use them.
 const plainLocale = '/usr/lib/locale/C.utf8';
 
+/** False also for what may not be looked at: a PATH that su kept names root's own directories. */
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
 function onPath(name: string, pathEnv: string): string | undefined {
   return pathEnv
     .split(':')
     .filter((directory) => directory.startsWith('/'))
     .map((directory) => join(directory, name))
-    .find((candidate) => statSync(candidate, { throwIfNoEntry: false })?.isFile() === true);
+    .find(isFile);
 }
 
 /** Shared libraries and the loader of a dynamic program, by ldd: the loader's own view. */

@@ -48,12 +48,19 @@ type Known = {
   gone: boolean;
 };
 
+/** What is behind a directory that may not be searched, such as root's on a PATH that su kept, is as if it were not there. */
+function stampOfOne(path: string): string {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = statSync(path);
+    return `${ino},${size},${mtimeMs},${ctimeMs};`;
+  } catch {
+    return '-;';
+  }
+}
+
 function stampOf(paths: Iterable<string>): string {
   let stamp = '';
-  for (const path of paths) {
-    const found = statSync(path, { throwIfNoEntry: false });
-    stamp += found === undefined ? '-;' : `${found.ino},${found.size},${found.mtimeMs},${found.ctimeMs};`;
-  }
+  for (const path of paths) stamp += stampOfOne(path);
   return stamp;
 }
 

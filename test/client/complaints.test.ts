@@ -2,7 +2,7 @@
 // real worker on this box.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -10,14 +10,15 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { waitUntil } from '../../bench/wait.ts';
 
-const main = fileURLToPath(new URL('../../../dist/shoal/main.js', import.meta.url));
+const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
+const main = join(packageRoot, 'dist/shoal/main.js');
 const base = mkdtempSync(join(tmpdir(), 'shoal-complaints-'));
 const { PATH = '' } = process.env;
 const summaryFile = join(base, 'summary.json');
 // More than a box that runs this has CPUs.
 const slots = 64;
 const nowhere = '127.0.0.1:1';
-let worker: ChildProcess;
+let worker: StartedWorker;
 let address = '';
 let startMs = 0;
 
@@ -71,24 +72,44 @@ function project(name: string, files: Readonly<Record<string, string>>): string 
   return directory;
 }
 
-before(async () => {
-  const words = ['worker', '--listen', '127.0.0.1:0', '--slots', String(slots), '--state', join(base, 'worker')];
-  const startedMs = performance.now();
-  worker = spawn(process.execPath, [main, ...words], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { PATH, HOME: base, XDG_CACHE_HOME: join(base, 'cache') },
+type StartedWorker = { readonly address: string; readonly stop: () => Promise<unknown> };
+
+type WorkerSpec = {
+  readonly script?: string;
+  readonly count?: number;
+  readonly path?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+};
+
+async function startWorker(
+  home: string,
+  { script = main, count = 1, path = PATH, ...user }: WorkerSpec = {},
+): Promise<StartedWorker> {
+  const words = ['worker', '--listen', '127.0.0.1:0', '--slots', String(count), '--state', join(home, 'worker')];
+  const child = spawn(process.execPath, [script, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: path, HOME: home, XDG_CACHE_HOME: join(home, 'cache') },
+    ...user,
   });
   let text = '';
-  worker.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  await waitUntil('the worker', 60_000, () => text.includes('ready '));
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const gone = new Promise((resolve) => child.once('close', resolve));
+  await waitUntil('the worker', 60_000, () => text.includes('ready ') || child.exitCode !== null);
+  const ready = /^ready (\S+)$/m.exec(text)?.[1];
+  assert.ok(ready !== undefined, text);
+  return { address: ready, stop: () => (child.kill('SIGTERM'), gone) };
+}
+
+before(async () => {
+  const startedMs = performance.now();
+  worker = await startWorker(base, { count: slots });
   startMs = performance.now() - startedMs;
-  address = /^ready (\S+)$/m.exec(text)?.[1] ?? '';
+  address = worker.address;
 });
 
 after(async () => {
-  const gone = new Promise((resolve) => worker.once('close', resolve));
-  worker.kill('SIGTERM');
-  await gone;
+  await worker.stop();
   rmSync(base, { recursive: true, force: true });
 });
 
@@ -97,6 +118,54 @@ test('a worker of many slots is soon ready, and serves who comes at once', async
   const directory = project('early', { 'x.c': 'int x;\n' });
   const { ran, summary } = await built('gcc -c x.c', directory, { SHOAL_STRICT: '1' });
   assert.deepEqual([ran.status, summary.remote], [0, 1], ran.stderr);
+});
+
+/** The directories of all packages that the one with this package.json needs. */
+function dependenciesOf(packageJson: string, seen = new Set<string>()): Set<string> {
+  const { dependencies = {} } = JSON.parse(readFileSync(join(packageRoot, packageJson), 'utf8')) as {
+    readonly dependencies?: object;
+  };
+  for (const name of Object.keys(dependencies)) {
+    const directory = `node_modules/${name}`;
+    if (!seen.has(directory)) dependenciesOf(`${directory}/package.json`, seen.add(directory));
+  }
+  return seen;
+}
+
+test('neither worker nor client needs a privilege, nor a PATH that it may read whole', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'shoal-plain-'));
+  // The package where everybody can read it, which a checkout may not be.
+  for (const part of ['dist/shoal', 'launcher', 'native', 'package.json', ...dependenciesOf('package.json')]) {
+    cpSync(join(packageRoot, part), join(home, part), { recursive: true });
+  }
+  // As su leaves it: root's own directories in front.
+  const closed = project('closed', { 'bin/other': '' });
+  chmodSync(closed, 0);
+  const script = join(home, 'dist/shoal/main.js');
+  const summaries = join(home, 'summary.json');
+  writeFileSync(join(home, 'x.c'), 'int x;\n');
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  if (nobody.uid !== undefined) chownSync(home, nobody.uid, nobody.gid);
+  const path = `${closed}/bin:${PATH}`;
+  const plain = await startWorker(home, { script, path, ...nobody });
+  const env = {
+    PATH: path,
+    HOME: home,
+    XDG_CACHE_HOME: '',
+    SHOAL_HOSTS: plain.address,
+    SHOAL_STRICT: '1',
+    SHOAL_SUMMARY: summaries,
+  };
+  try {
+    const client = spawn(process.execPath, [script, 'run', '--', 'gcc', '-c', 'x.c'], { cwd: home, env, ...nobody });
+    const { status, stderr } = await ended(client);
+    assert.equal(status, 0, stderr);
+    assert.equal((JSON.parse(readFileSync(summaries, 'utf8')) as Summary).remote, 1, stderr);
+  } finally {
+    await plain.stop();
+    chmodSync(closed, 0o700);
+    rmSync(home, { recursive: true, force: true });
+  }
 });
 
 test('as many jobs as the farm has slots are begun, however few CPUs this box has', async () => {

@@ -164,12 +164,13 @@ const simple: readonly Case[] = [
   {
     name: 'a header without ending, one of odd names',
     files: {
-      'x.c': '#include "config"\n#include "a b.inc"\n#include "ü.h"\n',
+      'x.c': '#include "config"\n#include "a b.inc"\n#include "ü.h"\n#include <smart1,2.h>\n',
       config: 'int a;\n',
       'a b.inc': 'int b;\n',
       'ü.h': 'int c;\n',
+      'smart1,2.h': 'int d;\n',
     },
-    run: '$CC -MD -g -c x.c',
+    run: '$CC -MD -g -I. -c x.c',
   },
   {
     name: 'a header by an absolute path',
