@@ -1,9 +1,12 @@
-// The bench: every side on the same tree, round after round, and one table of figures and ratios.
+// The bench: every side on the same tree, round after round, and one table of figures and ratios; and parts that are
+// measured by themselves.
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureExtras } from './extras.ts';
 import { makeNetwork } from './hosts.ts';
 import { machineText } from './machine.ts';
+import { parts } from './parts.ts';
 import { measureRound, type Plan, type Round } from './measure.ts';
 import { goalsText, notesText, tableText, type Results } from './report.ts';
 import { scratchDirectory } from './scratch.ts';
@@ -22,6 +25,7 @@ const usage = `npm run bench -- [--rounds N] [--only SIDE,…] [--every N] [--jo
   --rounds N   each side so many times, in turn; the medians are printed (default 3)
   --only …     only these sides, and "extras" (one file, nothing to do, launcher):
                ${[...sides.map(({ name }) => name), 'extras'].join(', ')}
+               or parts that are measured by themselves, where they are named: ${Object.keys(parts).join(', ')}
   --beside …   sides that build a third time, beside the same compiles run plainly, for what their workers cost beyond
                the compiler (default ${besideByDefault}: the goals are about these)
   --every N    only every Nth file of the corpus, for a quick look
@@ -32,6 +36,7 @@ const usage = `npm run bench -- [--rounds N] [--only SIDE,…] [--every N] [--jo
 type Options = {
   readonly rounds: number;
   readonly chosen: (name: string) => boolean;
+  readonly parts: readonly string[];
   readonly beside: ReadonlySet<string>;
   readonly everyNth: number;
   readonly jobs: number;
@@ -55,6 +60,7 @@ function optionsFrom(args: readonly string[]): Options | undefined {
   return {
     rounds: Number(values.rounds ?? 3),
     chosen: (name) => only === undefined || only.includes(name),
+    parts: only?.filter((name) => Object.hasOwn(parts, name)) ?? [],
     beside: new Set((values.beside ?? besideByDefault).split(',')),
     everyNth: Number(values.every ?? 1),
     jobs: Number(values.jobs ?? 4),
@@ -62,10 +68,9 @@ function optionsFrom(args: readonly string[]): Options | undefined {
   };
 }
 
-async function measureAll({ rounds, chosen, beside, everyNth, jobs }: Options): Promise<Results> {
-  const scratch = scratchDirectory();
-  const cache = '.cache/corpus';
-  mkdirSync(cache, { recursive: true });
+const cache = '.cache/corpus';
+
+async function measureSides({ rounds, chosen, beside, everyNth, jobs }: Options, scratch: string): Promise<Results> {
   const tree = { projects: ['leveldb', 'abseil'], flags: ['-O0'], everyNth } as const;
   const network = makeNetwork(2);
   const plan: Plan = { network, scratch, cache, tree, jobs, beside };
@@ -87,19 +92,36 @@ function tell(text: string): void {
   process.stderr.write(`bench: ${text}\n`);
 }
 
-function textOf(options: Options, results: Results, args: readonly string[]): string {
+function sidesText(options: Options, results: Results): string {
   const files = results.sides[0]?.rounds[0]?.first.files ?? 0;
   const what = `leveldb + abseil, ${files} C++17 files, -O0, make -j${options.jobs}, two workers of 4 slots, fallback off; median of ${options.rounds} (min–max)`;
-  const parts = [`$ npm run bench -- ${args.join(' ')}`, machineText(), what, tableText(results), notesText(results)];
-  if (results.extras !== undefined) parts.push(results.extras.text);
-  return `${[...parts, goalsText(results)].join('\n\n')}\n`;
+  const paragraphs = [what, tableText(results), notesText(results)];
+  if (results.extras !== undefined) paragraphs.push(results.extras.text);
+  return [...paragraphs, goalsText(results)].join('\n\n');
+}
+
+async function measureAll(options: Options): Promise<readonly string[]> {
+  const scratch = scratchDirectory();
+  mkdirSync(cache, { recursive: true });
+  const paragraphs: string[] = [];
+  if (options.chosen('extras') || sides.some(({ name }) => options.chosen(name))) {
+    paragraphs.push(sidesText(options, await measureSides(options, scratch)));
+  }
+  for (const name of options.parts) {
+    const own = join(scratch, name);
+    mkdirSync(own);
+    const measured = await parts[name]?.({ scratch: own, cache, rounds: options.rounds, tell });
+    if (measured !== undefined) paragraphs.push(measured);
+  }
+  return paragraphs;
 }
 
 const args = process.argv.slice(2);
 const options = optionsFrom(args);
 if (options === undefined) process.stdout.write(usage);
 else {
-  const text = textOf(options, await measureAll(options), args);
+  const head = [`$ npm run bench -- ${args.join(' ')}`, machineText()];
+  const text = `${[...head, ...(await measureAll(options))].join('\n\n')}\n`;
   process.stdout.write(text);
   if (options.name !== undefined) {
     mkdirSync('bench/results', { recursive: true });

@@ -94,7 +94,7 @@ export function goalsText(results: Results): string {
   ]);
 }
 
-function goal(what: string, figure: string, met: boolean, value: number): readonly string[] {
+export function goal(what: string, figure: string, met: boolean, value: number): readonly string[] {
   return Number.isFinite(value) ? [what, figure, met ? 'met' : 'MISSED'] : [what, '-', 'not measured'];
 }
 
@@ -151,7 +151,7 @@ function objectBytes({ sides }: Results): number {
 
 const wireKbPerFile = (figure: Figures): number => (figure.sentBytes + figure.receivedBytes) / figure.files / 1000;
 
-function aligned(rows: readonly (readonly string[])[]): string {
+export function aligned(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map((row) =>

@@ -1,0 +1,16 @@
+// What the bench measures beside the sides on the corpus: each part sets up a farm of its own kind and has a table of its
+// own. They take minutes each, so they run only where they are named.
+import { measureThroughput } from './throughput/main.ts';
+
+export type PartPlan = {
+  /** Empty at the start; the part's alone. */
+  readonly scratch: string;
+  /** What is fetched or recorded once, for this run and later ones. */
+  readonly cache: string;
+  readonly rounds: number;
+  readonly tell: (text: string) => void;
+};
+
+export const parts: Readonly<Record<string, (plan: PartPlan) => Promise<string>>> = {
+  throughput: measureThroughput,
+};

@@ -1,0 +1,61 @@
+// distcc with hosts that are as fast as the stand-in farm: a real distccd with as many jobs, whose compiler sleeps. What is
+// left is what distcc itself can do: it preprocesses each file at home.
+import { chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { mustRun, path, startDaemon, type Daemon } from '../processes.ts';
+import { makeProgram } from '../programs.ts';
+import { listens, userIds } from '../sides/listening.ts';
+import { compileMs, slots, type Ground } from './farm.ts';
+import { objectOf } from './sources.ts';
+
+export type PeerFigures = { readonly files: number; readonly wallMs: number; readonly clientCpuMs: number };
+
+/** Builds the first `files` of the tree. */
+export async function measureDistcc(ground: Ground, object: string, files: number): Promise<PeerFigures> {
+  const { client, worker, scratch, tree } = ground;
+  const daemon = startDistccd(ground, object);
+  try {
+    await listens(worker.host, 3632);
+    const env = {
+      HOME: scratch,
+      DISTCC_DIR: join(scratch, 'distcc'),
+      // As many preprocessors at once as pays on a few processors; distcc's own bound is 8.
+      DISTCC_HOSTS: `--localslots_cpp=16 ${worker.host.address}/${slots},lzo`,
+      DISTCC_FALLBACK: '0',
+      DISTCC_BACKOFF_PERIOD: '0',
+    };
+    mkdirSync(env.DISTCC_DIR);
+    const beforeMs = client.group.usedMs();
+    const { wallMs } = await mustRun(client, {
+      argv: [
+        'make',
+        '--silent',
+        '-B',
+        `-j${slots + 1}`,
+        'CXX=distcc g++',
+        ...tree.sources.slice(0, files).map(objectOf),
+      ],
+      cwd: tree.directory,
+      env,
+      log: join(scratch, 'distcc.log'),
+    });
+    return { files, wallMs, clientCpuMs: client.group.usedMs() - beforeMs };
+  } finally {
+    await daemon.stop();
+  }
+}
+
+function startDistccd({ worker, scratch }: Ground, object: string): Daemon {
+  const state = join(scratch, 'distccd');
+  const compilers = join(state, 'bin');
+  mkdirSync(compilers, { recursive: true });
+  symlinkSync(makeProgram('sleeper', state), join(compilers, 'g++'));
+  const log = join(state, 'log');
+  writeFileSync(log, '');
+  const { uid, gid } = userIds('distccd');
+  for (const owned of [state, log]) chownSync(owned, uid, gid);
+  const argv = ['distccd', '--daemon', '--no-detach', '--allow', '10.77.0.0/16', '--listen', worker.host.address];
+  argv.push('--jobs', String(slots), '--user', 'distccd', '--log-file', log);
+  const env = { TMPDIR: state, PATH: `${compilers}:${path}`, SLEEPER_MS: String(compileMs), SLEEPER_OBJECT: object };
+  return startDaemon(worker, { argv, env, log: join(state, 'stderr') });
+}
