@@ -4,10 +4,11 @@
 //   shoalb-PID-w1  10.77.1.2 ──┼── shoalb-PID-s (a bridge)
 //   shoalb-PID-w2  10.77.2.2 ──┘
 //
-// What workers say to each other does not pass the client's interface. PID is the process that made it, so several may
+// A worker may be behind a slow cable. What workers say to each other does not pass the client's interface. PID is the process that made it, so several may
 // exist side by side, and what a killed one left can be told and removed.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { makeProgram } from './programs.ts';
 import { atExit } from './tidy.ts';
 import { sleepMs } from './wait.ts';
 
@@ -29,8 +30,17 @@ export type Wire = { readonly sentBytes: number; readonly receivedBytes: number 
 
 const prefix = 'shoalb';
 
+export type NetworkOptions = {
+  /** For a directory of the caller's that outlives the network. */
+  readonly scratch: string;
+  /** How long a frame takes each way to the worker of that number, counted from 0. */
+  readonly eachWayMs: (worker: number) => number;
+};
+
+const atOnce: NetworkOptions = { scratch: '', eachWayMs: () => 0 };
+
 /** Makes a network of `count` workers, after removing those whose maker is dead. It is removed on any exit of this process. */
-export function makeNetwork(count: number): Network {
+export function makeNetwork(count: number, { scratch, eachWayMs }: NetworkOptions = atOnce): Network {
   removeStale();
   const own = `${prefix}-${process.pid}-`;
   const client: Host = { namespace: `${own}c`, address: '10.77.0.1' };
@@ -49,12 +59,41 @@ export function makeNetwork(count: number): Network {
   }
   ip('-n', `${own}s`, 'link', 'add', 'switch', 'type', 'bridge');
   ip('-n', `${own}s`, 'link', 'set', 'dev', 'switch', 'up');
-  for (const [port, host] of [client, ...workers].entries()) plugIn(host, `${own}s`, `port${port}`);
+  plugIn(client, `${own}s`, 'port0');
+  for (const [at, host] of workers.entries()) {
+    const port = `port${at + 1}`;
+    const delayMs = eachWayMs(at);
+    if (delayMs > 0) layCable(host, { hub: `${own}s`, port, delayMs, scratch });
+    else plugIn(host, `${own}s`, port);
+  }
   return { client, workers, wire: () => wireOf(client.namespace), remove };
 }
 
-function plugIn({ namespace, address }: Host, hub: string, port: string): void {
-  ip('-n', hub, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', namespace);
+function plugIn(host: Host, hub: string, port: string): void {
+  ip('-n', hub, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', host.namespace);
+  connect(host, hub, port);
+}
+
+type Cable = { readonly hub: string; readonly port: string; readonly delayMs: number; readonly scratch: string };
+
+/** A slow cable, whose program ends with the host's namespace. */
+function layCable(host: Host, { hub, port, delayMs, scratch }: Cable): void {
+  const program = makeProgram('delay-link', scratch);
+  const args = [String(delayMs * 1000), hub, port, host.namespace, 'uplink'];
+  spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] }).unref();
+  for (let round = 0; !hasLink(host.namespace, 'uplink'); round += 1) {
+    if (round === 100) throw new Error(`no slow cable to ${host.address}`);
+    sleepMs(20);
+  }
+  connect(host, hub, port);
+}
+
+function hasLink(namespace: string, name: string): boolean {
+  const links = JSON.parse(ip('-n', namespace, '-j', 'link', 'show')) as { readonly ifname: string }[];
+  return links.some(({ ifname }) => ifname === name);
+}
+
+function connect({ namespace, address }: Host, hub: string, port: string): void {
   ip('-n', hub, 'link', 'set', 'dev', port, 'master', 'switch', 'up');
   ip('-n', namespace, 'address', 'add', `${address}/16`, 'broadcast', '10.77.255.255', 'dev', 'uplink');
   ip('-n', namespace, 'link', 'set', 'dev', 'uplink', 'up');

@@ -1,7 +1,7 @@
 // The bench: every side on the same tree, round after round, and one table of figures and ratios; and parts that are
 // measured by themselves.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureExtras } from './extras.ts';
 import { makeNetwork } from './hosts.ts';
@@ -68,7 +68,7 @@ function optionsFrom(args: readonly string[]): Options | undefined {
   };
 }
 
-const cache = '.cache/corpus';
+const cache = resolve('.cache/corpus');
 
 async function measureSides({ rounds, chosen, beside, everyNth, jobs }: Options, scratch: string): Promise<Results> {
   const tree = { projects: ['leveldb', 'abseil'], flags: ['-O0'], everyNth } as const;

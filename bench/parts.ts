@@ -1,5 +1,7 @@
 // What the bench measures beside the sides on the corpus: each part sets up a farm of its own kind and has a table of its
 // own. They take minutes each, so they run only where they are named.
+import { measureReplay } from './replay/main.ts';
+import { measureRoundTrips } from './round-trips/main.ts';
 import { measureThroughput } from './throughput/main.ts';
 
 export type PartPlan = {
@@ -13,4 +15,6 @@ export type PartPlan = {
 
 export const parts: Readonly<Record<string, (plan: PartPlan) => Promise<string>>> = {
   throughput: measureThroughput,
+  replay: measureReplay,
+  roundtrips: measureRoundTrips,
 };

@@ -6,7 +6,12 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { CpuGroup } from './cpu.ts';
 import { inHost, type Host } from './hosts.ts';
 
-export type Place = { readonly host: Host; readonly group: CpuGroup };
+export type Place = {
+  readonly host: Host;
+  readonly group: CpuGroup;
+  /** How much longer than recorded the compiler that plays back takes here; 1 where it is not said. */
+  readonly slowness?: number;
+};
 
 export type Task = {
   readonly argv: readonly string[];
@@ -70,10 +75,12 @@ const enter = 'echo 0 >"$1" && shift && exec "$@"';
 
 const freshRun = 'mount -t tmpfs -o mode=755 shoalb /run && mkdir -m 700 /run/user "/run/user/$(id -u)" && exec "$@"';
 
-function start({ host, group }: Place, task: Task): ChildProcess {
+function start({ host, group, slowness = 1 }: Place, task: Task): ChildProcess {
   const log = openSync(task.log, 'a');
   const argv = task.ownRun === true ? ['unshare', '--mount', '/bin/sh', '-c', freshRun, 'sh', ...task.argv] : task.argv;
-  const child = spawn('/bin/sh', ['-c', enter, 'sh', group.procsFile, ...inHost(host, argv)], {
+  // As bench/programs/replay.c reads it.
+  const paced = slowness === 1 ? argv : ['prlimit', `--locks=${slowness * 1000}`, '--', ...argv];
+  const child = spawn('/bin/sh', ['-c', enter, 'sh', group.procsFile, ...inHost(host, paced)], {
     stdio: ['ignore', log, log],
     env: { PATH: path, LANG: 'C.UTF-8', ...task.env },
     ...(task.cwd === undefined ? {} : { cwd: task.cwd }),

@@ -2,13 +2,18 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
-export type ProgramName = 'drive' | 'sleeper';
+type ProgramName = 'delay-link' | 'drive' | 'replay' | 'sleeper';
 
-/** Compiles a program into `directory` and gives its path. */
-export function makeProgram(name: ProgramName, directory: string): string {
+/** Compiles a program into `directory`, with macros defined as texts, and gives its path. */
+export function makeProgram(
+  name: ProgramName,
+  directory: string,
+  texts: Readonly<Record<string, string>> = {},
+): string {
   const program = join(directory, name);
+  const defines = Object.entries(texts).map(([macro, text]) => `-D${macro}=${JSON.stringify(text)}`);
   const source = join(process.cwd(), 'bench/programs', `${name}.c`);
-  execFileSync('gcc', ['-O2', '-Wall', '-Werror', '-static', '-o', program, source], {
+  execFileSync('gcc', ['-O2', '-Wall', '-Werror', '-static', ...defines, '-o', program, source], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   return program;

@@ -4,11 +4,16 @@ import type { Daemon, Place, Task } from './processes.ts';
 
 export type Which = 'first' | 'second';
 
+/** Slots of each worker. */
+export const usualSlots = 4;
+
 /** Where a side lives during one round. */
 export type Ground = {
   readonly client: Place;
   /** One place a worker; all in one CPU group. */
   readonly workers: readonly Place[];
+  /** Of each worker, where they are not the usual ones. */
+  readonly slots?: number;
   /** Empty at the start of the round, removed at its end. */
   readonly scratch: string;
 };

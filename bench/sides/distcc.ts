@@ -2,10 +2,8 @@
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startDaemon, type Place } from '../processes.ts';
-import { makeTask, type Side } from '../side.ts';
+import { makeTask, usualSlots, type Side } from '../side.ts';
 import { listens, userIds } from './listening.ts';
-
-const slots = 4;
 
 export const distcc = sideWith('distcc', '', 'plain protocol');
 export const distccLzo = sideWith('distcc lzo', ',lzo', 'compressed protocol');
@@ -16,8 +14,8 @@ function sideWith(name: string, option: string, note: string): Side {
     note: `Debian's, ${note}; preprocesses at home`,
     needs: ['distcc', 'distccd'],
     input: 'preprocessed',
-    start: async ({ workers, scratch }) => {
-      const daemons = workers.map((place, at) => distccd(place, join(scratch, `distccd-${at}`)));
+    start: async ({ workers, slots = usualSlots, scratch }) => {
+      const daemons = workers.map((place, at) => distccd(place, slots, join(scratch, `distccd-${at}`)));
       for (const { host } of workers) await listens(host, 3632);
       const hosts = workers.map(({ host }) => `${host.address}/${slots}${option}`);
       const env = {
@@ -34,7 +32,7 @@ function sideWith(name: string, option: string, note: string): Side {
   };
 }
 
-function distccd(place: Place, state: string) {
+function distccd(place: Place, slots: number, state: string) {
   mkdirSync(state);
   const log = join(state, 'log');
   writeFileSync(log, '');

@@ -3,11 +3,10 @@
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, startDaemon, type Daemon, type Place } from '../processes.ts';
-import { makeTask, type Ground, type Side } from '../side.ts';
+import { makeTask, usualSlots, type Ground, type Side } from '../side.ts';
 import { waitUntil } from '../wait.ts';
 import { listens, userIds } from './listening.ts';
 
-const slots = 4;
 const schedulerPort = 8765;
 const daemonPort = 10245;
 const compilers = '/usr/lib/icecc/bin';
@@ -21,12 +20,12 @@ export const icecream: Side = {
   needs: ['icecc', 'iceccd', 'icecc-scheduler'],
   input: 'preprocessed',
   start: async (ground) => {
-    const { client, workers, scratch } = ground;
+    const { client, workers, slots = usualSlots, scratch } = ground;
     const states = workers.map((_, at) => join(scratch, `iceccd-${at + 1}`));
     const home = join(scratch, 'iceccd-client');
     const daemons = [
       await scheduler(ground),
-      ...workers.map((place, at) => iceccd(place, `worker${at + 1}`, states[at] ?? '')),
+      ...workers.map((place, at) => iceccd(place, `worker${at + 1}`, states[at] ?? '', ['-m', String(slots)])),
     ];
     daemons.push(iceccd(client, 'client', home, ['-m', '0', '--no-remote']));
     const env = { HOME: scratch, ICECC_TEST_SOCKET: join(home, 'socket') };
@@ -54,7 +53,7 @@ async function scheduler({ workers, scratch }: Ground): Promise<Daemon> {
   return daemon;
 }
 
-function iceccd(place: Place, name: string, state: string, more: readonly string[] = ['-m', String(slots)]): Daemon {
+function iceccd(place: Place, name: string, state: string, more: readonly string[]): Daemon {
   const { uid, gid } = userIds('icecc');
   const base = join(state, 'envs');
   mkdirSync(base, { recursive: true });

@@ -2,10 +2,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { logEnd, mustRun, path, startDaemon, type Daemon, type Place, type Task } from '../processes.ts';
-import type { Build, Ground, Side } from '../side.ts';
+import { usualSlots, type Build, type Ground, type Side } from '../side.ts';
 import { waitUntil } from '../wait.ts';
 
-const slots = 4;
 const port = 8475;
 const patienceMs = 30_000;
 
@@ -29,9 +28,10 @@ export const shoal: Side = {
 /** Starts a worker on every worker host; resolves when all serve. */
 export async function startWorkers({
   workers,
+  slots = usualSlots,
   scratch,
-}: Pick<Ground, 'workers' | 'scratch'>): Promise<readonly Daemon[]> {
-  const started = workers.map((place, at) => worker(place, join(scratch, `worker-${at + 1}`)));
+}: Pick<Ground, 'workers' | 'slots' | 'scratch'>): Promise<readonly Daemon[]> {
+  const started = workers.map((place, at) => worker(place, slots, join(scratch, `worker-${at + 1}`)));
   await Promise.all(started.map(({ ready }) => ready));
   return started.map(({ daemon }) => daemon);
 }
@@ -42,29 +42,30 @@ export function shoalCommand(...args: readonly string[]): readonly string[] {
 }
 
 /** The environment of a strict client whose home is `home`. */
-export function clientEnvironment({ workers, scratch }: Pick<Ground, 'workers' | 'scratch'>): Record<string, string> {
+export function clientEnvironment({
+  workers,
+  slots = usualSlots,
+  scratch,
+}: Pick<Ground, 'workers' | 'slots' | 'scratch'>): Record<string, string> {
   const hosts = workers.map(({ host }) => `${host.address}:${port}/${slots}`);
   return { HOME: scratch, PATH: withNode(), SHOAL_HOSTS: hosts.join(' '), SHOAL_STRICT: '1' };
 }
 
 /**
  * Everything of a first build is new to the farm but the toolchain and its own headers: like icecream's toolchain, they
- * were met before. Compiles until each worker has done one.
+ * were met before. One compile on each worker.
  */
 async function meetToolchain(ground: Ground): Promise<void> {
   const { client, workers, scratch } = ground;
   const directory = join(scratch, 'first');
-  const objects = workers.map((_, at) => `${at}.o`);
   mkdirSync(directory);
-  workers.forEach((_, at) => writeFileSync(join(directory, `${at}.cc`), `#include <bits/stdc++.h>\nint x${at};\n`));
-  writeFileSync(join(directory, 'Makefile'), `all: ${objects.join(' ')}\n%.o: %.cc\n\t$(CXX) -std=c++17 -c $<\n`);
-  const summary = join(directory, 'summary.json');
-  const env = { ...clientEnvironment(ground), SHOAL_SUMMARY: summary };
-  const argv = shoalCommand('make', `-j${workers.length}`, '--silent');
-  await mustRun(client, { argv, env, cwd: directory, log: join(directory, 'log'), ownRun: true });
-  const { hosts } = JSON.parse(readFileSync(summary, 'utf8')) as Counted;
-  const idle = Object.entries(hosts).filter(([, { jobs }]) => jobs === 0);
-  if (idle.length > 0) throw new Error(`shoal: no first compile went to ${idle.map(([name]) => name).join(', ')}`);
+  writeFileSync(join(directory, 'Makefile'), 'first.o: first.cc\n\t$(CXX) -std=c++17 -c $<\n');
+  for (const [at, worker] of workers.entries()) {
+    writeFileSync(join(directory, 'first.cc'), `#include <bits/stdc++.h>\nint x${at};\n`);
+    const env = clientEnvironment({ ...ground, workers: [worker] });
+    const argv = shoalCommand('make', '-B', '--silent');
+    await mustRun(client, { argv, env, cwd: directory, log: join(directory, 'log'), ownRun: true });
+  }
 }
 
 function buildTask(ground: Ground, { which, tree, jobs, log }: Build): Task {
@@ -79,7 +80,11 @@ function buildTask(ground: Ground, { which, tree, jobs, log }: Build): Task {
   };
 }
 
-function worker(place: Place, state: string): { readonly daemon: Daemon; readonly ready: Promise<void> } {
+function worker(
+  place: Place,
+  slots: number,
+  state: string,
+): { readonly daemon: Daemon; readonly ready: Promise<void> } {
   const log = `${state}.log`;
   const argv = shoalCommand('worker', '--listen', `${place.host.address}:${port}`, '--slots', String(slots));
   const env = { HOME: dirname(state), PATH: withNode() };

@@ -19,7 +19,7 @@ export async function measureDistcc(ground: Ground, object: string, files: numbe
     const env = {
       HOME: scratch,
       DISTCC_DIR: join(scratch, 'distcc'),
-      // As many preprocessors at once as pays on a few processors; distcc's own bound is 8.
+      // distcc's own bound on preprocessors at once.
       DISTCC_HOSTS: `--localslots_cpp=16 ${worker.host.address}/${slots},lzo`,
       DISTCC_FALLBACK: '0',
       DISTCC_BACKOFF_PERIOD: '0',
@@ -49,7 +49,9 @@ function startDistccd({ worker, scratch }: Ground, object: string): Daemon {
   const state = join(scratch, 'distccd');
   const compilers = join(state, 'bin');
   mkdirSync(compilers, { recursive: true });
-  symlinkSync(makeProgram('sleeper', state), join(compilers, 'g++'));
+  const sleeper = makeProgram('sleeper', state);
+  // distcc names the compiler by its machine too, so that a box of another kind would not take its own.
+  for (const name of ['g++', 'x86_64-linux-gnu-g++']) symlinkSync(sleeper, join(compilers, name));
   const log = join(state, 'log');
   writeFileSync(log, '');
   const { uid, gid } = userIds('distccd');

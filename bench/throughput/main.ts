@@ -30,7 +30,7 @@ export async function measureThroughput({ scratch, cache, tell }: PartPlan): Pro
     const object = compileOne(tree, scratch);
     tell('shoal, by make and by a driver');
     const farm = await measureFarm(ground, object);
-    tell('distcc');
+    tell(`${rate(farm.make).toFixed(0)} and ${rate(farm.driver).toFixed(0)} files/s; distcc`);
     const distcc = await measureDistcc(ground, object, peerFiles);
     return text(tree, farm, distcc);
   } finally {
