@@ -16,6 +16,8 @@ import { faultIn, faultOf, type HostFault } from './faults.ts';
 const askFromBlobs = 40;
 // As much as goes along with Execute, or right before it; more is asked for and waited for.
 const mostUnaskedBytes = maxInlineInputBytes;
+// Fits into one message with others, so that its upload begins with the call that makes it.
+const largestAtOnceBytes = 3 << 20;
 // A worker that says neither progress nor result for this long has lost the job.
 const executeDeadlineMs = 10 * 60_000;
 const mostMends = 2;
@@ -33,7 +35,7 @@ export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & {
   readonly client: ReapiClient;
   /** The action that gave this result. */
   readonly action: Digest;
-  /** What was sent ahead of the call, and waited for. */
+  /** What was sent ahead of the call. */
   readonly transfer: Transfer;
 };
 
@@ -89,17 +91,25 @@ function inputsFor(ready: ReadyHost, missing: Missing): readonly InlineInput[] {
   return inputs;
 }
 
-/** Uploads what the host, asked first, does not hold. Jobs that come meanwhile wait for it before they rely on it. */
-async function sendMany(ready: ReadyHost, missing: Missing, clock: Clock): Promise<Transfer> {
+/**
+ * Uploads what the host, asked first, does not hold. Jobs that come meanwhile wait until they can rely on it: for a worker
+ * of shoal's, which waits itself for what has begun to come before a call, until all is on its way; that saves a round trip.
+ */
+async function sendMany(ready: ReadyHost, missing: Missing, clock: Clock): Promise<Sent['transfer']> {
   noteHeld(ready, missing);
-  const upload = async (): Promise<Transfer> => {
+  let transfer = noTransfer;
+  const upload = async (): Promise<void> => {
     const digests = missing.blobs.map((blob) => blob.digest);
     const absent = new Set((await ready.client.findMissing(digests)).map(digestKey));
     const blobs = missing.blobs.filter((blob) => absent.has(digestKey(blob.digest)));
-    if (blobs.length === 0) return noTransfer;
+    if (blobs.length === 0) return;
     const startedMs = clock.nowMs();
-    await ready.client.upload(load(blobs));
-    return { bytes: sizeOf(blobs), ms: clock.nowMs() - startedMs };
+    const ended = ready.client.upload(load(blobs)).then(() => {
+      transfer = { bytes: sizeOf(blobs), ms: clock.nowMs() - startedMs };
+    });
+    // A failure shows in Execute's answer: the blobs are missing there.
+    if (ready.takesInputs && blobs.every(beginsAtOnce)) ended.catch(() => forgetAll(ready));
+    else await ended;
   };
   const before = ready.bulkUpload;
   const done = upload().catch((error: unknown) => {
@@ -108,8 +118,12 @@ async function sendMany(ready: ReadyHost, missing: Missing, clock: Clock): Promi
   });
   ready.bulkUpload = Promise.allSettled([before, done]).then(() => undefined);
   await before;
-  return done;
+  await done;
+  return () => transfer;
 }
+
+/** Larger ones are sent one after the other. */
+const beginsAtOnce = ({ digest }: TreeBlob): boolean => digest.sizeBytes <= largestAtOnceBytes;
 
 const sizeOf = (blobs: readonly TreeBlob[]): number => blobs.reduce((sum, { digest }) => sum + digest.sizeBytes, 0);
 
@@ -121,7 +135,11 @@ function sendFew(ready: ReadyHost, missing: Missing): void {
   ready.client.upload(blobs).catch(() => forgetAll(ready));
 }
 
-type Sent = { readonly inputs: readonly InlineInput[]; readonly transfer: Transfer };
+type Sent = {
+  readonly inputs: readonly InlineInput[];
+  /** As far as it has ended. */
+  readonly transfer: () => Transfer;
+};
 
 /** Sees to it that the host will hold all of the action; gives what is to go along with the call that executes it. */
 async function send(ready: ReadyHost, { action, clock }: Execution): Promise<Sent> {
@@ -133,7 +151,7 @@ async function send(ready: ReadyHost, { action, clock }: Execution): Promise<Sen
   const inputs = ready.takesInputs ? inputsFor(ready, missing) : [];
   if (!ready.takesInputs && blobs.length > 0) sendFew(ready, missing);
   await ready.bulkUpload;
-  return { inputs, transfer: noTransfer };
+  return { inputs, transfer: () => noTransfer };
 }
 
 function executeFailure(error: unknown): ExecuteEnd {
@@ -169,7 +187,9 @@ export async function executeOn(ready: ReadyHost, job: Execution): Promise<Execu
     for (let mends = 0; ; mends += 1) {
       const { inputs, transfer } = await send(ready, job);
       const outcome = await call(ready, job, { digest, inputs });
-      if (outcome.kind === 'done') return { ...outcome, client: ready.client, action: digest, transfer };
+      if (outcome.kind === 'done') {
+        return { ...outcome, client: ready.client, action: digest, transfer: transfer() };
+      }
       // What went along may not have arrived, and the host may have dropped more than it names: all is asked for again.
       if (inputs.length > 0 || outcome.kind === 'missing') forgetAll(ready);
       if (outcome.kind === 'failed' && !(outcome.code === grpcCode.UNIMPLEMENTED && inputs.length > 0))
