@@ -67,7 +67,7 @@ type Keeping = { readonly kept: string; readonly group: CpuGroup };
 
 async function recordOne(line: CompileLine, { kept, group }: Keeping): Promise<Entry> {
   const { directory, file, output } = line;
-  const text = `${kept}${/\.c$/.test(file) ? '.i' : '.ii'}`;
+  const text = `${kept}${file.endsWith('.c') ? '.i' : '.ii'}`;
   const wholeUs = await cpuOf(group, line.arguments, directory);
   await cpuOf(group, preprocessing(line, text), directory);
   const textUs = await cpuOf(group, compilingText(line, text), directory);

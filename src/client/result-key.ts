@@ -11,7 +11,6 @@ import { join } from 'node:path';
 import { writeKept } from '../kept-file.ts';
 import type { Closure, FileEntry, TreeEntry } from '../includes/types.ts';
 import { digestKey, parseDigestKey, type Digest } from '../reapi/digest.ts';
-import { compareNames } from '../reapi/directory-encoding.ts';
 
 export type ResultMemory = {
   /** The earlier action with this key, if there was one. */
@@ -56,7 +55,8 @@ export function resultKey(command: Digest, closure: Closure): string {
   const hash = createHash('sha256').update(command.hash);
   const { files, symlinks, directories } = closure;
   for (const lines of [files.map(lineOf), twinTimes(files), symlinks.map(pathLine), directories.map(pathLine)]) {
-    hash.update('\n\n').update(lines.toSorted(compareNames).join('\n'));
+    // Any fixed order will do, and the plain one takes an eighth of the time of that by UTF-8 bytes.
+    hash.update('\n\n').update(lines.toSorted().join('\n'));
   }
   return hash.digest('hex');
 }
