@@ -133,6 +133,8 @@ function alteredResult(result: ActionResult, action: AnswerAction): ActionResult
       return withObject(result, (object) =>
         Buffer.concat([object.subarray(0, 18), Buffer.from([183]), object.subarray(19)]),
       );
+    case 'object of other code':
+      return withObject(result, withOtherCode);
     case 'object cut short':
       return withObject(result, (object) => object.subarray(0, object.length - 1));
     case 'empty object':
@@ -158,6 +160,16 @@ function alteredResult(result: ActionResult, action: AnswerAction): ActionResult
     default:
       return result;
   }
+}
+
+// ret, the last instruction of a function on x86: an object that every check of its form lets through.
+const lastOfCode = Buffer.from([0xc3]);
+
+function withOtherCode(object: Buffer): Buffer {
+  const at = object.indexOf(lastOfCode);
+  const altered = Buffer.from(object);
+  altered[at] = 0xcb;
+  return altered;
 }
 
 function failing(result: ActionResult, words: string): ActionResult {

@@ -23,6 +23,8 @@ export type ByteAction =
 
 export type AnswerAction =
   | 'object of another machine'
+  /** A sound object whose last byte of code is another. */
+  | 'object of other code'
   | 'object cut short'
   | 'empty object'
   | 'no object'
