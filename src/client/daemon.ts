@@ -223,9 +223,6 @@ function refusal({ reason, detail }: Pick<RunHere, 'reason' | 'detail'>) {
   return { outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.from(text), waitStatus: 1 << 8 };
 }
 
-// No compile's need is known yet: the launcher has a guess of its own.
-const unknownNeedKb = 0;
-
 /**
  * Tells the launcher to run its compiler, at once or when a slot is free here. It keeps the connection open while that
  * runs, and says when a wait is over: so it is timed.
@@ -253,5 +250,5 @@ function runHere(session: Session, socket: Socket, why: Omit<RunHere, 'kind'>): 
     why.ended?.(seconds);
   });
   socket.resume();
-  socket.write(waits ? encodeRunInSlot(why.reason, unknownNeedKb) : encodeRunHere(why.reason));
+  socket.write(waits ? encodeRunInSlot(why.reason, why.needKb ?? 0) : encodeRunHere(why.reason));
 }

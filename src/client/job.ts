@@ -10,9 +10,9 @@
 //   7 answer       the outputs, checked, for the launcher to write
 import { resolve } from 'node:path';
 import { leaveHome, takePlace, type Farm, type PlaceRequest, type Stay } from '../farm/farm.ts';
-import type { Host } from '../farm/host.ts';
+import type { Host, Place } from '../farm/host.ts';
 import { noteHere } from '../farm/learn.ts';
-import { expectedWork, type WorkName } from '../farm/work.ts';
+import { expectedWork, type Work, type WorkName } from '../farm/work.ts';
 import { FileChangedError } from '../includes/types.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import type { JobEnd } from '../observe/tally.ts';
@@ -36,6 +36,8 @@ export type RunHere = {
   readonly kind: 'here';
   readonly reason: ReasonId;
   readonly detail: string;
+  /** Memory that the compile is expected to need, where that is known. */
+  readonly needKb?: number;
   /** To be told once the compile has ended here, with the seconds that it took. */
   readonly ended?: (seconds: number) => void;
 };
@@ -75,7 +77,7 @@ function recorded({ clock }: ClientWorld, session: Session, { answer, draft, req
     if (trail.end.kind === 'here') trail.end = { ...trail.end, endedMs: sinceStart() };
     answer.ended?.(seconds);
   };
-  return { ...answer, ended };
+  return { ...answer, ended, needKb: draft.decision?.work.peakKb ?? 0 };
 }
 
 function trailEnd(answer: JobAnswer, endedMs: number): TrailEnd {
@@ -172,7 +174,7 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
   const { action, key, understood, signal, draft } = sending;
   const { resultCache } = session.settings;
   const earlier = key === undefined ? undefined : world.results.recall(key);
-  const work = expectedWork(farm.memory.works, workNameOf(understood));
+  let work = expectedWork(farm.memory.works, workNameOf(understood));
   let tried: ReadonlySet<Host> = new Set();
   let last: RunHere | undefined;
   while (tried.size < mostHosts) {
@@ -205,9 +207,15 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
       return answer;
     }
     if (end.kind === 'done') blame(place, farm.world, answer);
+    if (answer.reason === 'worker-full') work = needingMore(work, place);
     last = { kind: 'here', reason: answer.reason, detail: `${place.host.spec.name}: ${answer.detail}` };
   }
   return last ?? { kind: 'here', reason: 'worker-failed', detail: '' };
+}
+
+/** Its memory or its disk was not enough: a larger host is tried next, or one that has nothing else to do. */
+function needingMore(work: Work, { ready }: Place): Work {
+  return { ...work, peakKb: Math.max(2 * work.peakKb, Math.ceil(ready.memoryKb / ready.slots)) };
 }
 
 function placeRequest(
