@@ -61,8 +61,8 @@ export type ReapiClient = {
   readonly closeWhenIdle: () => void;
 };
 
-// Before a host is known, nothing but this bounds its silence.
-const greetDeadlineMs = 5000;
+// Before a host is known, nothing but this bounds its silence; a box under ten times its load may need seconds.
+const greetDeadlineMs = 10_000;
 // A call that only asks is answered within milliseconds; a minute allows for a transfer on a bad line.
 const askDeadlineMs = 15_000;
 const transferDeadlineMs = 120_000;

@@ -22,8 +22,8 @@ export type Liveness = {
   readonly stop: () => void;
 };
 
-// A worker whose slots all compile on one core answered within 60 ms ; one that is stopped
-// for good costs its jobs 8 to 10 s.
+// A worker with eight compiles on its one processor answered within 62 ms, mostly within one; one that is stopped for good
+// costs its jobs 8 to 10 s.
 const tickMs = 2000;
 const patienceMs = 8000;
 // 1 Mbit/s: what is under way may fill the buffers of the line and of both kernels, and an answer stands behind it.
