@@ -30,8 +30,8 @@ export type Ground = {
   readonly hosts: { readonly proxied: string; readonly second: string; readonly first: string };
   /** Gives the proxy a fault; answers how often the one before it struck. */
   readonly setFault: (fault: Fault) => Promise<number>;
-  /** Builds it here, without shoal, as what every build is compared with. */
-  readonly buildAtHome: (project: Project) => Promise<void>;
+  /** Builds it here, without shoal, as what every build is compared with; answers how long that took. */
+  readonly buildAtHome: (project: Project) => Promise<number>;
   /** Builds it on the farm while `meanwhile` does its worst. Throws unless all it leaves is as at home, and nothing else. */
   readonly build: (project: Project, options: BuildOptions) => Promise<Built>;
 };
@@ -74,9 +74,10 @@ export async function groundFor(test: Ending): Promise<Ground> {
     setFault: async (fault) => tell(control, fault),
     buildAtHome: async (project) => {
       project.renew();
-      const { status, output } = await farm.run({ argv: ['make', jobs, '--silent'], cwd: project.directory });
+      const { status, output, wallMs } = await farm.run({ argv: ['make', jobs, '--silent'], cwd: project.directory });
       assert.equal(status, 0, output);
       atHome.set(project, project.products());
+      return wallMs;
     },
     build: (project, options) => build(farm, { project, expected: atHome.get(project) ?? assert.fail(), ...options }),
   };

@@ -10,8 +10,10 @@ import { writeProject, type Project } from './project.ts';
 import type { Stage } from './stage.ts';
 import { tableOf, type Row } from './table.ts';
 
-// A worker that fell silent is found out within ten seconds, and the job then has its usual way before it.
-const mostExtraMs = 16_000;
+// A worker that fell silent is found out within ten seconds; what ran there is then done again, all of it at the worst, on a
+// machine that has the other worker on it as well.
+const silenceMs = 12_000;
+const mostBuilds = 4;
 
 test('a build whose worker is in trouble ends as at home', async (t) => {
   const ground = await groundFor(t);
@@ -28,9 +30,9 @@ test('a build whose worker is in trouble ends as at home', async (t) => {
   t.after(() => stage.first.stop());
   const usual = new Map<Project, number>();
   for (const project of Object.values(projects)) {
-    await ground.buildAtHome(project);
+    const atHomeMs = await ground.buildAtHome(project);
     const { wallMs } = await ground.build(project, { hosts: [ground.hosts.first, ground.hosts.second] });
-    usual.set(project, wallMs);
+    usual.set(project, Math.max(wallMs, atHomeMs));
   }
   const rows: Row[] = [];
   for (const deed of deeds) {
@@ -39,7 +41,8 @@ test('a build whose worker is in trouble ends as at home', async (t) => {
       const extraMs = built.wallMs - (usual.get(projects[deed.project]) ?? 0);
       rows.push({ name: deed.name, extraMs, struck: 1, summary: built.summary });
       const about = JSON.stringify(built.summary);
-      assert.ok(extraMs < mostExtraMs, `${built.wallMs} ms: ${about}`);
+      const boundMs = silenceMs + mostBuilds * (usual.get(projects[deed.project]) ?? 0);
+      assert.ok(built.wallMs < boundMs, `${built.wallMs} ms, not ${boundMs}: ${about}`);
       endsAsItShould(deed, built, about);
       await waitUntil('workers without a compile', 5000, () => !ground.farm.workerProcesses().some(isCompiler));
     });
