@@ -13,6 +13,7 @@ import type { StandInFacts } from './stand-in-farm.ts';
 
 export const slots = 200;
 export const compileMs = 500;
+export const calmJobs = slots / 4;
 const port = 8475;
 const patienceMs = 30_000;
 
@@ -37,8 +38,10 @@ export type Latency = { readonly p50Ms: number; readonly p99Ms: number };
 export type FarmFigures = {
   readonly make: BuildFigures;
   readonly driver: BuildFigures;
-  /** How long a launcher took beyond the compile. */
-  readonly beyond: Latency;
+  /** How long a launcher took beyond the compile, with every slot busy. */
+  readonly full: Latency;
+  /** The same with a quarter of the slots busy: then nothing waits for this machine's processors. */
+  readonly calm: Latency;
   readonly facts: StandInFacts;
 };
 
@@ -47,21 +50,26 @@ export async function measureFarm(ground: Ground, object: string): Promise<FarmF
   const { scratch, tree } = ground;
   const factsFile = join(scratch, 'facts.json');
   const farm = await startFarm(ground, { object, factsFile });
-  const times = join(scratch, 'times');
-  let make: BuildFigures;
-  let driver: BuildFigures;
   try {
-    make = await measureBuild(ground, 'make', shoalCommand('make', '--silent'));
-    changeSources(tree, 'driven');
-    const commands = join(scratch, 'commands');
-    writeFileSync(commands, tree.sources.map((source) => `g++ ${compileWords(source).join(' ')}\n`).join(''));
-    const drive = [makeProgram('drive', scratch), String(slots), commands, times];
-    driver = await measureBuild(ground, 'driver', shoalCommand('run', '--', ...drive));
+    const make = await measureBuild(ground, 'make', shoalCommand('make', '--silent'));
+    const program = makeProgram('drive', scratch);
+    const drive = async (name: string, jobs: number, files: number) => {
+      changeSources(tree, name);
+      const [commands, times] = [join(scratch, `${name}.commands`), join(scratch, `${name}.times`)];
+      const lines = tree.sources.slice(0, files).map((source) => `g++ ${compileWords(source).join(' ')}\n`);
+      writeFileSync(commands, lines.join(''));
+      const argv = shoalCommand('run', '--', program, String(jobs), commands, times);
+      const build = await measureBuild({ ...ground, files }, name, argv);
+      return { build, latency: beyondCompile(times) };
+    };
+    const full = await drive('full', slots, tree.sources.length);
+    const calm = await drive('calm', calmJobs, Math.ceil(tree.sources.length / 4));
+    await farm.stop();
+    const facts = JSON.parse(readFileSync(factsFile, 'utf8')) as StandInFacts;
+    return { make, driver: full.build, full: full.latency, calm: calm.latency, facts };
   } finally {
     await farm.stop();
   }
-  const facts = JSON.parse(readFileSync(factsFile, 'utf8')) as StandInFacts;
-  return { make, driver, beyond: beyondCompile(times), facts };
 }
 
 type Answers = { readonly object: string; readonly factsFile: string };
@@ -79,8 +87,10 @@ async function startFarm({ worker, scratch }: Ground, { object, factsFile }: Ans
   return daemon;
 }
 
-async function measureBuild(ground: Ground, name: string, argv: readonly string[]): Promise<BuildFigures> {
-  const { client, worker, scratch, tree } = ground;
+type Building = Ground & { readonly files?: number };
+
+async function measureBuild(ground: Building, name: string, argv: readonly string[]): Promise<BuildFigures> {
+  const { client, worker, scratch, tree, files = tree.sources.length } = ground;
   const summary = join(scratch, `${name}.json`);
   const hosts = `${worker.host.address}:${port}`;
   const env = { HOME: scratch, PATH: `${path}:${process.execPath.replace(/\/node$/, '')}` };
@@ -95,9 +105,9 @@ async function measureBuild(ground: Ground, name: string, argv: readonly string[
   });
   const after = { client: client.group.usedMs(), farm: worker.group.usedMs() };
   const daemon = watch.stop();
-  allWentOut(summary, tree.sources.length);
+  allWentOut(summary, files);
   return {
-    files: tree.sources.length,
+    files,
     wallMs,
     clientCpuMs: after.client - before.client,
     farmCpuMs: after.farm - before.farm,

@@ -5,7 +5,16 @@ import { makeCpuGroup } from '../cpu.ts';
 import { makeNetwork } from '../hosts.ts';
 import type { PartPlan } from '../parts.ts';
 import { aligned, goal } from '../report.ts';
-import { compileMs, measureFarm, slots, type BuildFigures, type FarmFigures, type Ground } from './farm.ts';
+import {
+  calmJobs,
+  compileMs,
+  measureFarm,
+  slots,
+  type BuildFigures,
+  type FarmFigures,
+  type Ground,
+  type Latency,
+} from './farm.ts';
 import { measureDistcc, type PeerFigures } from './distcc.ts';
 import { compileWords, generateSources, type GeneratedTree } from './sources.ts';
 
@@ -76,7 +85,8 @@ function peerRow(name: string, peer: PeerFigures): readonly string[] {
 }
 
 function text(tree: GeneratedTree, farm: FarmFigures, distcc: PeerFigures): string {
-  const { make, driver, beyond, facts } = farm;
+  const { make, driver, full, calm, facts } = farm;
+  const beyond = ({ p50Ms, p99Ms }: Latency): string => `p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`;
   const head = [
     'side',
     'files',
@@ -99,7 +109,7 @@ function text(tree: GeneratedTree, farm: FarmFigures, distcc: PeerFigures): stri
     aligned(shown),
     [
       `farm: ${facts.executed} executed, each with an object of its own; the smallest tree of ${facts.leastFiles} files beside the toolchain's own, all of whose digests had come; ${facts.incomplete} times something had to be sent again; ${facts.mostAtOnce} at once`,
-      `a launcher beyond the compile's ${compileMs} ms, ${slots} at once: p50 ${beyond.p50Ms.toFixed(1)} ms, p99 ${beyond.p99Ms.toFixed(1)} ms`,
+      `a launcher beyond the compile's ${compileMs} ms: ${beyond(calm)} with ${calmJobs} at once; ${beyond(full)} with ${slots}, which is as much as this machine's processors do`,
       'distcc: its distccd has as many jobs, and a compiler that sleeps as long; its sources are the first of the same',
     ].join('\n'),
     aligned([

@@ -11,8 +11,12 @@ import type { Invocation } from './main.ts';
 // on optimising it in the background: 1.2 of 3.3 s in a build of 224 files, 0.4 of 2.2 with these.
 const shortLife = ['--interrupt-budget=1000000', '--no-wasm-tier-up'];
 
+// What waits for a host lives for half a second and more, and so outlives two rounds of V8's quick collection: its garbage
+// stays until the next full one. In a build of 5,000 files the daemon grew to 325 MB; with these it keeps below 200.
+const smallHeap = ['--semi-space-growth-factor=1', '--heap-growing-percent=50'];
+
 export async function daemonCommand({ args, env }: Invocation): Promise<void> {
-  for (const flag of shortLife) setFlagsFromString(flag);
+  for (const flag of [...shortLife, ...smallHeap]) setFlagsFromString(flag);
   const logFile = join(stateDir(env), 'daemon.log');
   const log = (line: string): void => {
     process.stderr.write(`shoal: ${line}\n`);
