@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { newHostRecord } from '../farm/pace.ts';
 import { newHost, type Host, type ReadyHost } from '../farm/host.ts';
 import { grpcCode } from '../reapi/errors.ts';
 import { blame, faultOf, noteSuccess } from './faults.ts';
 
 function connectedHost(): { readonly host: Host; readonly ready: ReadyHost } {
-  const host = newHost({ name: 'box', address: { kind: 'tcp', host: 'box', port: 1 }, slots: undefined });
+  const host = newHost(
+    { name: 'box', address: { kind: 'tcp', host: 'box', port: 1 }, slots: undefined },
+    { record: newHostRecord(), index: 0, changes: { touched: new Set(), unconnected: new Set() } },
+  );
   const ready = {
     kind: 'ready',
     client: { bytes: () => ({ sent: 0, received: 0 }), close: () => undefined, closeWhenIdle: () => undefined },

@@ -26,7 +26,7 @@ export type HostReport = {
 const rounded = (value: number): number => Number(value.toPrecision(3));
 
 function speeds(home: HostRecord, record: HostRecord): Record<string, number> {
-  const both = [...record.paces.keys()].filter((kind) => home.paces.has(kind));
+  const both = [...record.factors.keys()].filter((kind) => home.factors.has(kind));
   return Object.fromEntries(both.map((kind) => [kind, rounded(paceFor(home, kind) / paceFor(record, kind))]));
 }
 

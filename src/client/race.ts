@@ -7,13 +7,19 @@ import { blame } from './faults.ts';
 import { executeOn, type DoneOutcome, type ExecuteEnd, type Execution } from './execute.ts';
 import type { Attempt } from './trail.ts';
 
-/** How the job ended, where, and every attempt at it. */
-export type RaceEnd = { readonly end: ExecuteEnd; readonly place: Place; readonly attempts: readonly Attempt[] };
+/** How the job ended, where, every attempt at it, and the hosts of those. */
+export type RaceEnd = {
+  readonly end: ExecuteEnd;
+  readonly place: Place;
+  readonly attempts: readonly Attempt[];
+  readonly hosts: ReadonlySet<Host>;
+};
 
 export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: Execution): Promise<RaceEnd> {
   return new Promise((resolve) => {
     const running = new Map<Place, AbortController>();
     const attempts: Attempt[] = [];
+    const hosts = new Set<Host>();
     let settled = false;
     const begin = (place: Place): void => {
       const abort = new AbortController();
@@ -23,13 +29,14 @@ export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: 
       void executeOn(place.ready, { ...job, signal: abort.signal }).then((end) => {
         job.signal.removeEventListener('abort', cancel);
         running.delete(place);
-        attempts.push(attemptOf(farm, place, settled ? 'overtaken' : end.kind === 'done' ? 'done' : end.reason));
+        hosts.add(place.host);
+        attempts.push(attemptOf(farm, place, outcomeOf(end, { settled, aborted: job.signal.aborted })));
         if (!settled && !job.signal.aborted) note(farm, place, end);
         leavePlace(farm, place);
         if (settled || (end.kind !== 'done' && running.size > 0)) return;
         settled = true;
         for (const other of running.values()) other.abort();
-        resolve({ end, place, attempts });
+        resolve({ end, place, attempts, hosts });
       });
     };
     begin(first);
@@ -38,7 +45,18 @@ export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: 
   });
 }
 
-function attemptOf(farm: Farm, { host, sentMs }: Place, outcome: Attempt['outcome']): Attempt {
+type Outcome = Attempt['outcome'];
+
+function outcomeOf(
+  end: ExecuteEnd,
+  { settled, aborted }: { readonly settled: boolean; readonly aborted: boolean },
+): Outcome {
+  if (settled) return 'overtaken';
+  if (end.kind === 'done') return 'done';
+  return aborted ? 'interrupted' : end.reason;
+}
+
+function attemptOf(farm: Farm, { host, sentMs }: Place, outcome: Outcome): Attempt {
   return { host: host.spec.name, sentMs, endedMs: farm.world.clock.nowMs(), outcome };
 }
 
@@ -68,10 +86,4 @@ function observed(farm: Farm, { sentMs }: Place, { result, usage, transfer }: Do
     peakKb: usage?.maxRssKb ?? 0,
     transfer,
   };
-}
-
-/** Hosts that have been tried, with those of this attempt. */
-export function triedWith(tried: ReadonlySet<Host>, hosts: readonly Host[], attempts: readonly Attempt[]): Set<Host> {
-  const names = new Set(attempts.map(({ host }) => host));
-  return new Set([...tried, ...hosts.filter(({ spec }) => names.has(spec.name))]);
 }

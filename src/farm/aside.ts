@@ -1,7 +1,7 @@
 // A host that returned another object than this box makes from the same input: nothing more is sent there, in this build
 // and in the next ones, for a day. By then somebody has looked at it, or the next proof shows it again.
 import type { Farm } from './farm.ts';
-import { leave, type Host } from './host.ts';
+import { become, leave, type Host } from './host.ts';
 
 const asideMs = 24 * 3600 * 1000;
 
@@ -10,7 +10,7 @@ export type Asides = Map<string, { readonly why: string; readonly until: number 
 
 export function setAside(farm: Farm, host: Host, why: string): void {
   leave(host);
-  host.state = { kind: 'aside', why };
+  become(host, { kind: 'aside', why });
   farm.memory.asides.set(host.spec.name, { why, until: Date.now() + asideMs });
 }
 

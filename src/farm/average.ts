@@ -12,7 +12,15 @@ export function averaged({ value, samples }: Average, sample: number, weight: nu
   return { value: value + weight * (sample - value), samples: samples + 1 };
 }
 
-/** Of positive numbers whose ratios matter: twice and half cancel out. The guess is a sample like the others. */
-export function averagedRatio({ value, samples }: Average, sample: number, weight: number): Average {
-  return { value: value * (sample / value) ** weight, samples: samples + 1 };
+/**
+ * Of positive numbers whose ratios matter: twice and half cancel out. The guess is worth so many samples; all count alike
+ * until one counts as much as `weight`.
+ */
+export function averagedRatio(
+  { value, samples }: Average,
+  sample: number,
+  { weight, guess }: { readonly weight: number; readonly guess: number },
+): Average {
+  const share = Math.max(weight, 1 / (samples + 1 + guess));
+  return { value: value * (sample / value) ** share, samples: samples + 1 };
 }

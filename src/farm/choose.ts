@@ -1,9 +1,12 @@
 // Which host gets a job: every host that can do it is given its expected finish, and the earliest wins; the order of the
-// setting breaks ties. Looks at the farm as it stands, changes nothing.
+// setting breaks ties. Looks at the farm as it stands, changes nothing. A farm may have a thousand hosts: they are gone
+// through once for a job, and nothing is made for a host that is not among the first.
 import type { DigestKey } from '../reapi/digest.ts';
-import { expectedFinish, finishMs, jobsAhead, type Finish, type HostLoad } from './finish.ts';
-import { homeCost, homeLoad, isThisBox, type Home } from './home.ts';
-import type { Host, Place, ReadyHost } from './host.ts';
+import { expectedFinish, finishMs, type Finish } from './finish.ts';
+import { homeCost, homeLoad, type Home } from './home.ts';
+import type { Host } from './host.ts';
+import { paceFor } from './pace.ts';
+import { cell, column, loadAt, look, rowAt, type Table } from './table.ts';
 import type { Work } from './work.ts';
 
 /** What is asked for a job. */
@@ -23,62 +26,130 @@ export type Candidate =
   | { readonly kind: 'not'; readonly host: string; readonly why: string };
 
 export type Verdict =
-  | { readonly kind: 'send'; readonly host: Host; readonly ready: ReadyHost; readonly finish: Finish }
+  | { readonly kind: 'send'; readonly to: Host }
   | { readonly kind: 'here'; readonly finish: Finish }
-  /** A busy host would still be the first to be done. */
-  | { readonly kind: 'wait'; readonly host: Host }
-  | { readonly kind: 'none'; readonly reached: boolean };
+  /** A busy host would still be the first to be done. `isFull`: no host of its toolchain has room. */
+  | { readonly kind: 'wait'; readonly host: Host; readonly isFull: boolean }
+  | { readonly kind: 'none' };
 
-// Others' work on a host is forgotten at that rate: half in ten seconds.
-const othersHalfLifeMs = 10_000;
-// What an overdue job still needs, of what it has taken so far: nobody knows.
-const overdueShare = 0.25;
+/** A host that could do the job, and when it would be done. */
+export type Ranked = { readonly host: Host; readonly ms: number };
 
-export function remainingOf({ sentMs, expected }: Place, nowMs: number): number {
-  const left = sentMs + expected.totalMs - nowMs;
-  return left >= 0 ? Math.min(expected.compileMs, left) : overdueShare * (nowMs - sentMs);
+/** The hosts as seen for one job. */
+export type Ranking = {
+  /** The earliest first. */
+  readonly first: readonly Ranked[];
+  readonly firstWithRoom: Ranked | undefined;
+  /** With a free slot. */
+  readonly firstFree: Ranked | undefined;
+  /** No host that can do it has room. */
+  readonly isFull: boolean;
+};
+
+// As many as one wants to read.
+const mostRanked = 6;
+// A busy host has to be done in so much of the time of one with a free slot: nobody knows a queue that well, and an idle
+// slot is lost.
+const worthQueueing = 0.75;
+
+/** It could do the job now or later. */
+export function isAble(host: Host, { toolchain, tried, work }: Asked): boolean {
+  const { state } = host;
+  if (state.kind !== 'ready' || !state.toolchains.has(toolchain) || tried.has(host)) return false;
+  return state.memoryKb === 0 || work.peakKb <= state.memoryKb;
 }
 
-/** Jobs that wait for a host although another has a free slot, and their work there. */
-export type Meant = Map<Host, { readonly jobs: number; readonly ms: number }>;
-
-export type At = { readonly nowMs: number; readonly meant: Meant };
-
-function othersMs({ others }: Host, nowMs: number): number {
-  return others.waitMs === 0 ? 0 : others.waitMs * 2 ** (-(nowMs - others.seenMs) / othersHalfLifeMs);
+export function rank(table: Table, asked: Asked, nowMs: number): Ranking {
+  const { hosts, rows } = table;
+  const { toolchain, work, tried, inputBytes } = asked;
+  const paces = look(table, { toolchain, kind: work.kind }, nowMs);
+  const first: Ranked[] = [];
+  let firstWithRoom: Ranked | undefined;
+  let firstFree: Ranked | undefined;
+  let isFull = true;
+  for (let index = 0; index < paces.length; index += 1) {
+    const pace = paces[index] ?? Infinity;
+    const host = hosts[index];
+    if (pace === Infinity || host === undefined || (tried.size > 0 && tried.has(host))) continue;
+    const row = rowAt(index);
+    const memoryKb = cell(rows, row + column.memoryKb);
+    if (memoryKb > 0 && work.peakKb > memoryKb) continue;
+    const load = loadAt(table, index, { pace, nowMs, inputBytes });
+    const ms = finishMs(load, work.ms);
+    if (first.length < mostRanked || ms < (first.at(-1)?.ms ?? 0)) insert(first, { host, ms });
+    if (load.jobs >= cell(rows, row + column.mostJobs)) continue;
+    isFull = false;
+    const usedKb = cell(rows, row + column.usedKb);
+    if (memoryKb > 0 && usedKb > 0 && usedKb + work.peakKb > memoryKb) continue;
+    if (firstWithRoom === undefined || ms < firstWithRoom.ms) firstWithRoom = { host, ms };
+    if (load.jobs < load.slots && (firstFree === undefined || ms < firstFree.ms)) firstFree = { host, ms };
+  }
+  return { first, firstWithRoom, firstFree, isFull };
 }
 
-export function loadOf(host: Host, ready: ReadyHost, { nowMs, meant }: At, inputBytes: number): HostLoad {
-  const held = meant.get(host);
-  const jobs = host.places.size + (held?.jobs ?? 0);
-  let remainingMs = held?.ms ?? 0;
-  // Below its slots it does not matter.
-  if (jobs >= ready.slots) for (const place of host.places) remainingMs += remainingOf(place, nowMs);
-  return {
-    record: host.record,
-    slots: ready.slots,
-    jobs,
-    remainingMs,
-    othersMs: othersMs(host, nowMs),
-    lacksBytes: Math.max(0, inputBytes - ready.heldBytes),
-  };
+function insert(first: Ranked[], one: Ranked): void {
+  const at = first.findIndex(({ ms }) => ms > one.ms);
+  first.splice(at < 0 ? first.length : at, 0, one);
+  if (first.length > mostRanked) first.pop();
 }
 
-/** Room for one more job: a slot, or a place among those that are sent ahead of one. */
-export function hasRoom({ record, places }: Host, { slots }: ReadyHost): boolean {
-  return places.size < slots + jobsAhead(record, slots);
+/** When this box would have the job done, at its price for the build; undefined if it may not or has no free slot. */
+export function hereFinish(home: Home, { mayRunHere, work }: Asked): Finish | undefined {
+  if (!mayRunHere || home.endsMs.size >= home.slots) return undefined;
+  const finish = expectedFinish(homeLoad(home, work.kind), work.ms);
+  return { ...finish, totalMs: finish.totalMs * homeCost };
 }
 
-/** Its memory is enough for the job beside those that it has. */
-function fits({ places }: Host, { memoryKb }: ReadyHost, { peakKb }: Work): 'yes' | 'not-now' | 'never' {
-  if (memoryKb === 0 || peakKb === 0) return 'yes';
-  if (peakKb > memoryKb) return 'never';
-  let usedKb = peakKb;
-  for (const place of places) usedKb += place.work.peakKb;
-  return usedKb > memoryKb && places.size > 0 ? 'not-now' : 'yes';
+export function choose(
+  { hosts }: Table,
+  ranking: Ranking,
+  { home, asked }: { readonly home: Home; readonly asked: Asked },
+): Verdict {
+  const { firstWithRoom, firstFree, isFull } = ranking;
+  const [first] = ranking.first;
+  if (first === undefined) return { kind: 'none' };
+  const isBusy = first.host !== firstFree?.host;
+  const here = isBusy ? hereFinish(home, asked) : undefined;
+  if (here !== undefined && here.totalMs < first.ms && !hosts.some((host) => host.onThisBox && isAble(host, asked))) {
+    return { kind: 'here', finish: here };
+  }
+  if (firstFree !== undefined && first.ms >= worthQueueing * firstFree.ms) return { kind: 'send', to: firstFree.host };
+  if (firstWithRoom === undefined || firstWithRoom.ms > first.ms) return { kind: 'wait', host: first.host, isFull };
+  return { kind: 'send', to: firstWithRoom.host };
 }
 
-function whyNot({ state, spec }: Host, { toolchain, tried, work }: Asked, host: Host): string {
+/** When the host, which can do it, would have the job done. */
+export function finishOn(
+  table: Table,
+  host: Host,
+  { asked, nowMs }: { readonly asked: Asked; readonly nowMs: number },
+): Finish {
+  const { work, inputBytes } = asked;
+  const pace = paceFor(host.record, work.kind);
+  return expectedFinish(loadAt(table, host.index, { pace, nowMs, inputBytes }), work.ms);
+}
+
+/** The first of the ranking, then hosts that cannot do the job, if there is room for them. */
+export function candidates(
+  table: Table,
+  { first }: Ranking,
+  at: { readonly asked: Asked; readonly nowMs: number },
+): Candidate[] {
+  const { asked } = at;
+  const named: Candidate[] = first.map(({ host }) => {
+    return { kind: 'candidate', host: host.spec.name, finish: finishOn(table, host, at) };
+  });
+  for (const host of table.hosts) {
+    if (named.length >= mostRanked) break;
+    if (!isAble(host, asked)) {
+      named.push({ kind: 'not', host: host.spec.name, why: whyNot(host, asked) });
+    }
+  }
+  return named;
+}
+
+function whyNot(host: Host, { toolchain, tried, work }: Asked): string {
+  const { state, spec } = host;
   if (tried.has(host)) return 'it has failed at this job';
   switch (state.kind) {
     case 'aside':
@@ -96,74 +167,13 @@ function whyNot({ state, spec }: Host, { toolchain, tried, work }: Asked, host: 
   }
 }
 
-type Best = { readonly host: Host; readonly ready: ReadyHost; readonly load: HostLoad; readonly ms: number };
-
-/** Hosts that could do the job now or later. */
-function able(host: Host, { toolchain, tried, work }: Asked): ReadyHost | undefined {
-  const { state } = host;
-  if (state.kind !== 'ready' || !state.toolchains.has(toolchain) || tried.has(host)) return undefined;
-  return fits(host, state, work) === 'never' ? undefined : state;
-}
-
-/** When this box would have the job done, at its price for the build; undefined if it may not or has no free slot. */
-export function hereFinish(home: Home, { mayRunHere, work }: Asked, nowMs: number): Finish | undefined {
-  if (!mayRunHere || home.endsMs.size >= home.slots) return undefined;
-  const finish = expectedFinish(homeLoad(home, nowMs), work);
-  return { ...finish, totalMs: finish.totalMs * homeCost };
-}
-
-export function choose(hosts: readonly Host[], home: Home, asked: Asked, at: At): Verdict {
-  let first: Best | undefined;
-  let firstWithRoom: Best | undefined;
-  let reached = false;
-  let onThisBox = false;
-  for (const host of hosts) {
-    reached ||= host.state.kind === 'ready' && !asked.tried.has(host);
-    const ready = able(host, asked);
-    if (ready === undefined) continue;
-    onThisBox ||= isThisBox(host.spec);
-    const load = loadOf(host, ready, at, asked.inputBytes);
-    const ms = finishMs(load, asked.work);
-    const best = { host, ready, load, ms };
-    if (first === undefined || ms < first.ms) first = best;
-    if (!hasRoom(host, ready) || fits(host, ready, asked.work) !== 'yes') continue;
-    if (firstWithRoom === undefined || ms < firstWithRoom.ms) firstWithRoom = best;
-  }
-  if (first === undefined) return { kind: 'none', reached };
-  const isBusy = first.load.jobs >= first.load.slots;
-  const here = isBusy && !onThisBox ? hereFinish(home, asked, at.nowMs) : undefined;
-  if (here !== undefined && here.totalMs < first.ms) return { kind: 'here', finish: here };
-  if (firstWithRoom === undefined || firstWithRoom.ms > first.ms) return { kind: 'wait', host: first.host };
-  const { host, ready, load } = firstWithRoom;
-  return { kind: 'send', host, ready, finish: expectedFinish(load, asked.work) };
-}
-
-/** All hosts as candidates for the job, the earliest first, `most` of them. */
-export function candidates(hosts: readonly Host[], asked: Asked, at: At, most: number): Candidate[] {
-  const ranked: Extract<Candidate, { kind: 'candidate' }>[] = [];
-  const others: Candidate[] = [];
-  for (const host of hosts) {
-    const ready = able(host, asked);
-    if (ready === undefined) {
-      if (others.length < most) others.push({ kind: 'not', host: host.spec.name, why: whyNot(host, asked, host) });
-      continue;
-    }
-    const finish = expectedFinish(loadOf(host, ready, at, asked.inputBytes), asked.work);
-    if (ranked.length === most && finish.totalMs >= (ranked.at(-1)?.finish.totalMs ?? Infinity)) continue;
-    const place = ranked.findIndex((one) => one.finish.totalMs > finish.totalMs);
-    ranked.splice(place < 0 ? ranked.length : place, 0, { kind: 'candidate', host: host.spec.name, finish });
-    if (ranked.length > most) ranked.pop();
-  }
-  return [...ranked, ...others].slice(0, most);
-}
-
 /** One line for each host that cannot do the job. */
 export function whyNone(hosts: readonly Host[], asked: Asked): string {
   return hosts
     .filter((host) => !asked.tried.has(host))
     .map((host) => {
       const { state, spec } = host;
-      return `${spec.name}: ${state.kind === 'resting' ? state.why : whyNot(host, asked, host)}`;
+      return `${spec.name}: ${state.kind === 'resting' ? state.why : whyNot(host, asked)}`;
     })
     .join('; ');
 }

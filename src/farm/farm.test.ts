@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
 import { farmBytes, leaveHome, leavePlace, newFarm, takePlace, type Choice, type PlaceRequest } from './farm.ts';
 import { parseHosts } from './host-spec.ts';
+import { touch } from './host.ts';
 import { noteDone } from './learn.ts';
 import { expectedWork } from './work.ts';
 
@@ -119,7 +120,7 @@ test('the longest known job goes first, and one that has waited long enough befo
   const { farm, ask, clock } = farmOf('one/1');
   const places = [await ask('x'), await ask('y')];
   for (const [key, ms] of Object.entries({ long: 5000, short: 10, middle: 900 })) {
-    farm.memory.works.past.set(key, { ms, peakKb: 0 });
+    farm.memory.works.past.set(key, { ms, peakKb: 0, by: undefined });
   }
   const order: string[] = [];
   const wait = async (key: string): Promise<void> => {
@@ -143,6 +144,21 @@ test('the longest known job goes first, and one that has waited long enough befo
   leavePlace(farm, again[0].place);
   await Promise.all([early, late]);
   assert.deepEqual(order, ['short', 'long']);
+});
+
+test('a job queues at a busy host only where that saves a quarter', async () => {
+  const { farm, ask } = farmOf('fast/1 slow/1');
+  const [fast, slow] = farm.hosts;
+  assert.ok(fast !== undefined && slow !== undefined);
+  const places = async (pace: number): Promise<string[]> => {
+    slow.record.pace = { value: pace, samples: 1 };
+    touch(slow);
+    const choices = [await ask('a'), await ask('b')];
+    for (const choice of choices) if (choice.kind === 'host') leavePlace(farm, choice.place);
+    return choices.map(nameOf);
+  };
+  assert.deepEqual(await places(2), ['fast', 'slow']);
+  assert.deepEqual(await places(3), ['fast', 'fast']);
 });
 
 test('two builds take turns, however many jobs one of them has', async () => {
@@ -175,8 +191,8 @@ test('a job of an unknown toolchain, or that has been everywhere, is told so', a
 
 test('a job that needs more memory than a host has goes to a larger one, and to none if there is none', async () => {
   const { farm, ask } = farmOf('one/4', 1000);
-  farm.memory.works.past.set('large', { ms: 100, peakKb: 5000 });
-  farm.memory.works.past.set('fits', { ms: 100, peakKb: 600 });
+  farm.memory.works.past.set('large', { ms: 100, peakKb: 5000, by: undefined });
+  farm.memory.works.past.set('fits', { ms: 100, peakKb: 600, by: undefined });
   assert.equal((await ask('large')).kind, 'none');
   const first = await ask('fits');
   let second: Choice | undefined;

@@ -1,40 +1,46 @@
 // The hosts of one hosts setting, and the jobs that want a place there: a job waits here until the host that is expected
 // to have it done first has room for it. src/farm/choose.ts says which that is, src/farm/queue.ts whose turn it is.
 import type { ReasonId } from '../observe/reasons.ts';
-import { digestKey, type Digest } from '../reapi/digest.ts';
+import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
 import { isAside } from './aside.ts';
 import {
   candidates,
   choose,
+  finishOn,
   hereFinish,
+  isAble,
+  rank,
   whyNone,
-  type At,
   type Asked,
   type Candidate,
-  type Meant,
+  type Ranking,
   type Verdict,
 } from './choose.ts';
-import type { Finish } from './finish.ts';
+import { jobsAhead, type Finish } from './finish.ts';
 import { newHome, type Home } from './home.ts';
 import type { HostSpec } from './host-spec.ts';
 import {
+  become,
   bytesOf,
   leave,
   mayBeReached,
   newHost,
   reach,
+  touch,
   type Host,
+  type HostChanges,
   type HostWorld,
   type Place,
-  type ReadyHost,
 } from './host.ts';
 import { newFarmMemory, type FarmMemory } from './memory.ts';
 import { addWaiting, countInFarm, inTurn, newQueue, removeWaiting, type JobQueue, type Waiting } from './queue.ts';
-import { betterPlace, type Race } from './tail.ts';
+import { newTable, noteMeant, type Table } from './table.ts';
+import { betterPlaces, type Race } from './tail.ts';
 import type { Work } from './work.ts';
 
 export type Farm = {
   readonly hosts: readonly Host[];
+  readonly table: Table;
   readonly home: Home;
   readonly world: HostWorld;
   readonly memory: FarmMemory;
@@ -81,36 +87,44 @@ type WaitingJob = Waiting & {
   readonly decide: (choice: Choice) => void;
 };
 
-// As many as one wants to read.
-const mostCandidates = 6;
-// So many jobs may wait for a better host before the others' turn is over: each is compared with every host.
+// So many jobs that get no place may be looked at before the others' turn is over: at each tick, and in between, when a job
+// has come or ended, so many comparisons with hosts.
 const mostPassed = 64;
+const mostComparisons = 4000;
 // How often a job that waits, or lasts, is looked at again.
 const tickMs = 50;
 
 export function newFarm(specs: readonly HostSpec[], world: HostWorld, memory: FarmMemory = newFarmMemory()): Farm {
-  const hosts = specs.map((spec) => {
-    const host = newHost(spec, memory.host(spec.name));
+  const changes: HostChanges = { touched: new Set(), unconnected: new Set() };
+  const hosts = specs.map((spec, index) => {
+    const host = newHost(spec, { record: memory.host(spec.name), index, changes });
     const why = isAside(memory.asides, spec.name);
-    if (why !== undefined) host.state = { kind: 'aside', why };
+    if (why !== undefined) become(host, { kind: 'aside', why });
     return host;
   });
   const home = newHome(memory.home);
-  return { hosts, home, world, memory, queue: newQueue(), races: new Map(), ticking: false, closed: false };
+  const table = newTable(hosts, changes);
+  return { hosts, table, home, world, memory, queue: newQueue(), races: new Map(), ticking: false, closed: false };
 }
 
 /** Begins to connect to every host that is not connected, and has rested if it failed. */
 export function warm(farm: Farm): void {
   const nowMs = farm.world.clock.nowMs();
-  for (const host of farm.hosts) {
-    if (mayBeReached(host, nowMs)) void reach(host, farm.world).then(() => pump(farm));
+  for (const host of farm.table.changes.unconnected) {
+    if (mayBeReached(host, nowMs)) void reach(host, farm.world).then(() => settled(farm));
   }
+}
+
+/** A host has answered or failed; after the last of many, all jobs are told that none can do. */
+function settled(farm: Farm): void {
+  if (!farm.hosts.some(({ state }) => state.kind === 'connecting')) dismissAll(farm);
+  pump(farm);
 }
 
 /** Resolves once every host has answered or failed, or the patience is over. */
 export async function reachAll({ hosts, world }: Farm, patienceMs: number): Promise<void> {
-  const settled = Promise.all(hosts.map((host) => reach(host, world)));
-  await Promise.race([settled, new Promise<void>((resolve) => world.clock.after(patienceMs, resolve))]);
+  const all = Promise.all(hosts.map((host) => reach(host, world)));
+  await Promise.race([all, new Promise<void>((resolve) => world.clock.after(patienceMs, resolve))]);
 }
 
 export function askedOf({ toolchain, work, tried, inputBytes, mayRunHere }: PlaceRequest): Asked {
@@ -127,8 +141,7 @@ export function takePlace(farm: Farm, request: PlaceRequest): Promise<Choice> {
   return new Promise((resolve) => {
     const gone = (): void => {
       if (!removeWaiting(farm.queue, job)) return;
-      const decision = decisionOn(farm, job, { nowMs: farm.world.clock.nowMs(), meant: new Map() });
-      job.decide({ kind: 'none', reason: 'interrupted', detail: '', decision });
+      job.decide({ kind: 'none', reason: 'interrupted', detail: '', decision: decisionOn(farm, job) });
     };
     const decide = (choice: Choice): void => {
       signal.removeEventListener('abort', gone);
@@ -139,66 +152,121 @@ export function takePlace(farm: Farm, request: PlaceRequest): Promise<Choice> {
     signal.addEventListener('abort', gone, { once: true });
     if (signal.aborted) gone();
     warm(farm);
+    if (!canBeDone(farm, job)) dismiss(farm, job);
     pump(farm);
   });
 }
 
-function decisionOn(farm: Farm, { asked, arrivedMs, work }: WaitingJob, at: At): Decision {
+function decisionOn(
+  { table, home, world }: Farm,
+  { asked, arrivedMs, work }: WaitingJob,
+  ranking: Ranking = rank(table, asked, world.clock.nowMs()),
+): Decision {
+  const nowMs = world.clock.nowMs();
   return {
-    waitedMs: at.nowMs - arrivedMs,
+    waitedMs: nowMs - arrivedMs,
     work,
-    candidates: candidates(farm.hosts, asked, at, mostCandidates),
-    here: hereFinish(farm.home, asked, at.nowMs),
+    candidates: candidates(table, ranking, { asked, nowMs }),
+    here: hereFinish(home, asked),
   };
 }
 
-/** Gives places to waiting jobs, in turn, as long as there are any to give. */
-function pump(farm: Farm): void {
-  if (farm.closed) return;
+/** By some host, now or later; or one is being connected that may be able to. */
+function canBeDone({ hosts }: Farm, { asked }: WaitingJob): boolean {
+  return hosts.some((host) => {
+    return isAble(host, asked) || (host.state.kind === 'connecting' && !asked.tried.has(host));
+  });
+}
+
+/** Takes the job out of the queue: no host can do it. */
+function dismiss(farm: Farm, job: WaitingJob): void {
+  if (!removeWaiting(farm.queue, job)) return;
+  const { hosts } = farm;
+  const { asked } = job;
+  const isReached = hosts.some((host) => host.state.kind === 'ready' && !asked.tried.has(host));
+  const reason = isReached ? 'no-toolchain' : 'no-worker';
+  job.decide({ kind: 'none', reason, detail: whyNone(hosts, asked), decision: decisionOn(farm, job) });
+}
+
+/** A host went away: jobs that only it could do, wherever in the queue, are told so. */
+function dismissAll(farm: Farm): void {
+  const waiting = [...farm.queue.lanes.values()].flatMap((lane) => lane.waiting);
+  for (const job of waiting) if (!canBeDone(farm, job)) dismiss(farm, job);
+}
+
+/**
+ * Gives places to waiting jobs, in turn, as long as there are any to give. Looks at few jobs that get none: it is called
+ * for each job that comes and each that ends, and thousands may wait.
+ */
+function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComparisons / farm.hosts.length))): void {
+  const { queue, home, hosts, table } = farm;
+  if (farm.closed || queue.size === 0) return;
   const nowMs = farm.world.clock.nowMs();
-  const meant: Meant = new Map();
+  const meant: Host[] = [];
+  const full = new Set<DigestKey>();
+  let isFarmFull = !hosts.some(hostHasRoom);
   let passed = 0;
-  for (const job of inTurn(farm.queue)) {
-    const verdict = choose(farm.hosts, farm.home, job.asked, { nowMs, meant });
-    if (verdict.kind === 'wait') {
-      passed += 1;
-      if (passed === mostPassed) break;
-      const { jobs, ms } = meant.get(verdict.host) ?? { jobs: 0, ms: 0 };
-      meant.set(verdict.host, { jobs: jobs + 1, ms: ms + job.work.ms * verdict.host.record.pace.value });
-    } else if (verdict.kind !== 'none' || !mayStillCome(farm.hosts, job.asked)) {
-      give(farm, job, verdict, { nowMs, meant });
+  for (const job of inTurn(queue)) {
+    const { asked } = job;
+    const mayRunHere = asked.mayRunHere && home.endsMs.size < home.slots;
+    if (isFarmFull && home.endsMs.size >= home.slots) break;
+    if ((isFarmFull || full.has(asked.toolchain)) && !mayRunHere) continue;
+    const ranking = rank(table, asked, nowMs);
+    const verdict = choose(table, ranking, { home, asked });
+    switch (verdict.kind) {
+      case 'none':
+        passed += 1;
+        break;
+      case 'wait':
+        if (verdict.isFull) full.add(asked.toolchain);
+        noteMeant(table, verdict.host, { work: job.work, nowMs });
+        meant.push(verdict.host);
+        passed += 1;
+        break;
+      case 'here':
+      case 'send':
+        give(farm, job, { verdict, ranking });
+        if (verdict.kind === 'send') isFarmFull = !hostHasRoom(verdict.to) && !hosts.some(hostHasRoom);
     }
+    if (passed === most) break;
   }
+  meant.forEach(touch);
   keepTicking(farm);
 }
 
-function give(farm: Farm, job: WaitingJob, verdict: Exclude<Verdict, { readonly kind: 'wait' }>, at: At): void {
-  const decision = decisionOn(farm, job, at);
-  removeWaiting(farm.queue, job);
-  switch (verdict.kind) {
-    case 'none': {
-      const reason = verdict.reached ? 'no-toolchain' : 'no-worker';
-      job.decide({ kind: 'none', reason, detail: whyNone(farm.hosts, job.asked), decision });
-      return;
-    }
-    case 'here': {
-      const stay: Stay = { work: job.work, atMs: at.nowMs + verdict.finish.compileMs };
-      farm.home.endsMs.add(stay);
-      job.decide({ kind: 'here', stay, decision });
-      return;
-    }
-    case 'send':
-      job.decide({ kind: 'host', place: enter(farm, job, verdict), decision });
-  }
+/** A slot, or a place among those that are sent ahead of one. */
+function hostHasRoom({ state, record, places }: Host): boolean {
+  return state.kind === 'ready' && places.size < state.slots + jobsAhead(record, state.slots);
 }
 
-function enter(
-  farm: Farm,
-  { work, build }: { readonly work: Work; readonly build: string },
-  { host, ready, finish }: { readonly host: Host; readonly ready: ReadyHost; readonly finish: Finish },
-): Place {
-  const place: Place = { host, ready, work, build, sentMs: farm.world.clock.nowMs(), expected: finish };
+type Given = {
+  readonly verdict: Extract<Verdict, { readonly kind: 'send' | 'here' }>;
+  readonly ranking: Ranking;
+};
+
+function give(farm: Farm, job: WaitingJob, { verdict, ranking }: Given): void {
+  const decision = decisionOn(farm, job, ranking);
+  removeWaiting(farm.queue, job);
+  if (verdict.kind === 'here') {
+    const stay: Stay = { work: job.work, atMs: farm.world.clock.nowMs() + verdict.finish.compileMs };
+    farm.home.endsMs.add(stay);
+    job.decide({ kind: 'here', stay, decision });
+    return;
+  }
+  job.decide({ kind: 'host', place: enter(farm, job, verdict.to), decision });
+}
+
+type Entering = { readonly work: Work; readonly build: string; readonly asked: Asked };
+
+/** Takes a place at the host, which is connected. */
+function enter(farm: Farm, { work, build, asked }: Entering, host: Host): Place {
+  const { state } = host;
+  if (state.kind !== 'ready') throw new Error(`${host.spec.name} was chosen and is ${state.kind}`);
+  const nowMs = farm.world.clock.nowMs();
+  const expected = finishOn(farm.table, host, { asked, nowMs });
+  const place: Place = { host, ready: state, work, build, sentMs: nowMs, expected };
   host.places.add(place);
+  touch(host);
   countInFarm(farm.queue, build, 1);
   return place;
 }
@@ -209,9 +277,12 @@ function keepTicking(farm: Farm): void {
   farm.ticking = true;
   farm.world.clock.after(tickMs, () => {
     farm.ticking = false;
-    if (farm.queue.size > 0) warm(farm);
-    else offerSecondPlaces(farm);
-    pump(farm);
+    if (farm.queue.size > 0) {
+      warm(farm);
+      dismissAll(farm);
+    } else offerSecondPlaces(farm);
+    pump(farm, mostPassed);
+    keepTicking(farm);
   });
 }
 
@@ -222,25 +293,20 @@ export function mayRace(farm: Farm, place: Place, race: Omit<Race, 'offered'>): 
 }
 
 function offerSecondPlaces(farm: Farm): void {
-  const nowMs = farm.world.clock.nowMs();
+  const better = betterPlaces(farm.table, farm.world.clock.nowMs());
   for (const [place, race] of farm.races) {
-    if (race.offered) continue;
-    const better = betterPlace(farm.hosts, farm.home, { place, asked: race.asked }, nowMs);
-    if (better === undefined) continue;
+    const found = race.offered ? undefined : better(place, race.asked);
+    if (found === undefined) continue;
     race.offered = true;
-    race.offer(enter(farm, place, better));
+    race.offer(enter(farm, { ...place, asked: race.asked }, found));
   }
-}
-
-/** A host is being connected that this job has not been to. */
-function mayStillCome(hosts: readonly Host[], { tried }: Asked): boolean {
-  return hosts.some((host) => !tried.has(host) && host.state.kind === 'connecting');
 }
 
 /** The job at the place has ended, however: the place is free for the next. */
 export function leavePlace(farm: Farm, place: Place): void {
   farm.races.delete(place);
   place.host.places.delete(place);
+  touch(place.host);
   countInFarm(farm.queue, place.build, -1);
   pump(farm);
 }

@@ -3,30 +3,27 @@ import { test } from 'node:test';
 import { expectedFinish, jobsAhead, type HostLoad } from './finish.ts';
 import { newHostRecord } from './pace.ts';
 
-const work = { key: 'x.o', kind: 'c', ms: 800, known: true, peakKb: 0 };
+const workMs = 800;
 
-function load(pace: number, roundTripMs: number, more: Pick<HostLoad, 'jobs' | 'remainingMs'>): HostLoad {
-  const record = newHostRecord();
-  record.pace = { value: pace, samples: 1 };
-  record.roundTripMs = { value: roundTripMs, samples: 1 };
-  return { record, slots: 4, othersMs: 0, lacksBytes: 0, ...more };
+function load(pace: number, roundTripMs: number, more: Pick<HostLoad, 'jobs' | 'slotFreeMs'>): HostLoad {
+  return { pace, roundTripMs, slots: 4, othersMs: 0, lacksBytes: 0, bytesPerMs: 12_500, ...more };
 }
 
 test('the example of docs/scheduling.md', () => {
-  const fast = expectedFinish(load(1, 1, { jobs: 4, remainingMs: 2400 }), work);
+  const fast = expectedFinish(load(1, 1, { jobs: 4, slotFreeMs: 600 }), workMs);
   assert.deepEqual(fast, { queueMs: 600, transferMs: 0, roundTripMs: 1, compileMs: 840, totalMs: 1441 });
-  const slow = expectedFinish(load(2, 20, { jobs: 1, remainingMs: 500 }), work);
-  assert.deepEqual([slow.queueMs, slow.roundTripMs, Math.round(slow.compileMs)], [0, 20, 1640]);
-  assert.equal(Math.round(slow.totalMs), 1660);
-  assert.equal(Math.round(expectedFinish(load(1.7, 20, { jobs: 1, remainingMs: 500 }), work).totalMs), 1414);
+  const slow = expectedFinish(load(2.5, 20, { jobs: 1, slotFreeMs: 0 }), workMs);
+  assert.deepEqual([slow.queueMs, slow.roundTripMs, Math.round(slow.compileMs)], [0, 20, 2050]);
+  assert.equal(Math.round(slow.totalMs), 2070);
+  assert.equal(Math.round(expectedFinish(load(2, 20, { jobs: 1, slotFreeMs: 0 }), workMs).totalMs), 1660);
 });
 
 test('a transfer and the queue overlap, and what others make a host wait is added to its queue', () => {
-  const busy = load(1, 1, { jobs: 4, remainingMs: 2400 });
-  const bytes = (lacksBytes: number) => expectedFinish({ ...busy, lacksBytes }, work).totalMs;
+  const busy = load(1, 1, { jobs: 4, slotFreeMs: 600 });
+  const bytes = (lacksBytes: number) => expectedFinish({ ...busy, lacksBytes }, workMs).totalMs;
   assert.equal(bytes(12_500 * 600), 1441);
   assert.equal(bytes(12_500 * 700), 1541);
-  assert.equal(expectedFinish({ ...busy, othersMs: 100 }, work).queueMs, 700);
+  assert.equal(expectedFinish({ ...busy, othersMs: 100 }, workMs).queueMs, 700);
 });
 
 test('the farther a host and the shorter its compiles, the more jobs are on their way there', () => {

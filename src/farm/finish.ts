@@ -2,27 +2,29 @@
 //
 //   finish = max(queue, transfer) + round trip + compile
 //
-//   queue      0 if a slot is free; else the work that is left on the host, over its slots
+//   queue      0 if a slot is free; else the time until one is for this job, by the expected ends of the host's jobs
 //   transfer   bytes that the host lacks, over its bandwidth
 //   compile    the job's work × the host's pace for work of that kind × (1 + a twentieth of the share of its slots taken)
 //
 // A fuller host is a little slower (processors share caches and clocks), so jobs are spread over hosts that are alike.
 //
 // The queue and the transfer overlap: what is sent while the slots are busy costs nothing.
-import { paceFor, type HostRecord } from './pace.ts';
-import type { Work } from './work.ts';
+import type { HostRecord } from './pace.ts';
 
 /** A host as it stands now. Times are milliseconds from now. */
 export type HostLoad = {
-  readonly record: HostRecord;
+  /** For the work in question. */
+  readonly pace: number;
   readonly slots: number;
   /** Jobs that it has or that are meant for it. */
   readonly jobs: number;
-  /** Compile time left of all of them together. */
-  readonly remainingMs: number;
+  /** Until a slot is free for one job more. */
+  readonly slotFreeMs: number;
   /** How long its slots are busy for others, as far as that has been seen. */
   readonly othersMs: number;
   readonly lacksBytes: number;
+  readonly bytesPerMs: number;
+  readonly roundTripMs: number;
 };
 
 /** Milliseconds from now, and what they are made of. */
@@ -34,31 +36,32 @@ export type Finish = {
   readonly totalMs: number;
 };
 
-function queueMs({ slots, jobs, remainingMs, othersMs }: HostLoad): number {
-  return othersMs + (jobs < slots ? 0 : remainingMs / slots);
+function queueMs({ slotFreeMs, othersMs }: HostLoad): number {
+  return othersMs + slotFreeMs;
+}
+
+function transferMs({ lacksBytes, bytesPerMs }: HostLoad): number {
+  return lacksBytes / bytesPerMs;
 }
 
 const crowding = 0.05;
 
-function compileMs({ record, jobs, slots }: HostLoad, work: Work): number {
-  return work.ms * paceFor(record, work.kind) * (1 + crowding * Math.min(1, (jobs + 1) / slots));
+function compileMs({ pace, jobs, slots }: HostLoad, workMs: number): number {
+  return workMs * pace * (1 + crowding * Math.min(1, (jobs + 1) / slots));
 }
 
 /** `totalMs` of `expectedFinish` alone: a farm of a thousand hosts is asked for each job. */
-export function finishMs(load: HostLoad, work: Work): number {
-  const { record, lacksBytes } = load;
-  const wait = Math.max(queueMs(load), lacksBytes / record.bytesPerMs.value);
-  return wait + record.roundTripMs.value + compileMs(load, work);
+export function finishMs(load: HostLoad, workMs: number): number {
+  return Math.max(queueMs(load), transferMs(load)) + load.roundTripMs + compileMs(load, workMs);
 }
 
-export function expectedFinish(load: HostLoad, work: Work): Finish {
-  const { record, lacksBytes } = load;
+export function expectedFinish(load: HostLoad, workMs: number): Finish {
   return {
     queueMs: queueMs(load),
-    transferMs: lacksBytes / record.bytesPerMs.value,
-    roundTripMs: record.roundTripMs.value,
-    compileMs: compileMs(load, work),
-    totalMs: finishMs(load, work),
+    transferMs: transferMs(load),
+    roundTripMs: load.roundTripMs,
+    compileMs: compileMs(load, workMs),
+    totalMs: finishMs(load, workMs),
   };
 }
 

@@ -2,7 +2,8 @@
 // sooner here, and its time counts two and a half times: make, the links and the farm's own work need the box, too.
 import { availableParallelism } from 'node:os';
 import type { HostLoad } from './finish.ts';
-import type { HostRecord } from './pace.ts';
+import { paceFor, type HostRecord } from './pace.ts';
+import type { WorkKind } from './work.ts';
 import type { HostSpec } from './host-spec.ts';
 
 export type Home = {
@@ -26,12 +27,8 @@ export function isThisBox({ address }: HostSpec): boolean {
   return address.kind === 'unix' || loopback.has(address.host);
 }
 
-export function homeLoad({ record, slots, endsMs }: Home, nowMs: number): HostLoad {
-  let remainingMs = 0;
-  for (const { atMs } of endsMs) remainingMs += Math.max(0, atMs - nowMs);
-  return { record: noTravel(record), slots, jobs: endsMs.size, remainingMs, othersMs: 0, lacksBytes: 0 };
-}
-
-function noTravel(record: HostRecord): HostRecord {
-  return { ...record, roundTripMs: { value: 0, samples: 1 } };
+/** With a slot free, and nothing that would have to travel. */
+export function homeLoad({ record, slots, endsMs }: Home, kind: WorkKind): HostLoad {
+  const jobs = { slots, jobs: endsMs.size, slotFreeMs: 0, othersMs: 0 };
+  return { pace: paceFor(record, kind), ...jobs, lacksBytes: 0, bytesPerMs: 1, roundTripMs: 0 };
 }

@@ -8,8 +8,9 @@
 import type { Clock } from '../observe/clock.ts';
 import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
 import type { ReapiClient, Target } from '../reapi/client.ts';
+import { isThisBox } from './home.ts';
 import type { HostSpec } from './host-spec.ts';
-import { newHostRecord, type HostRecord } from './pace.ts';
+import type { HostRecord } from './pace.ts';
 import type { Finish } from './finish.ts';
 import type { Work } from './work.ts';
 
@@ -67,6 +68,11 @@ export type Place = {
 export type Host = {
   readonly spec: HostSpec;
   readonly record: HostRecord;
+  /** Its place in the setting. */
+  readonly index: number;
+  readonly changes: HostChanges;
+  /** It is a worker on this very box. */
+  readonly onThisBox: boolean;
   state: HostState;
   failures: number;
   /** Jobs that it failed since it last did one. */
@@ -79,10 +85,23 @@ export type Host = {
   pastBytes: { sent: number; received: number };
 };
 
-export function newHost(spec: HostSpec, record: HostRecord = newHostRecord()): Host {
-  return {
+/** Of the hosts of one farm: nobody should have to go through a thousand of them to find out. */
+export type HostChanges = {
+  /** Something of it has changed since its row in the table was made. */
+  readonly touched: Set<Host>;
+  /** Neither connected nor being connected. */
+  readonly unconnected: Set<Host>;
+};
+
+export type HostParts = Pick<Host, 'record' | 'index' | 'changes'>;
+
+export function newHost(spec: HostSpec, { record, index, changes }: HostParts): Host {
+  const host: Host = {
     spec,
     record,
+    index,
+    changes,
+    onThisBox: isThisBox(spec),
     state: { kind: 'idle' },
     failures: 0,
     faultsInRow: 0,
@@ -91,6 +110,21 @@ export function newHost(spec: HostSpec, record: HostRecord = newHostRecord()): H
     jobsDone: 0,
     pastBytes: { sent: 0, received: 0 },
   };
+  become(host, host.state);
+  return host;
+}
+
+/** Its jobs, its connection or what is known of it has changed. */
+export function touch(host: Host): void {
+  host.changes.touched.add(host);
+}
+
+export function become(host: Host, state: HostState): void {
+  const { unconnected } = host.changes;
+  host.state = state;
+  if (state.kind === 'ready' || state.kind === 'connecting') unconnected.delete(host);
+  else unconnected.add(host);
+  touch(host);
 }
 
 export type HostWorld = { readonly connect: Connect; readonly clock: Clock };
@@ -111,7 +145,7 @@ export async function reach(host: Host, world: HostWorld): Promise<HostState> {
   if (state.kind === 'connecting') return state.attempt;
   if (state.kind === 'aside' || (state.kind === 'resting' && world.clock.nowMs() < state.untilMs)) return state;
   const attempt = open(host, world);
-  host.state = { kind: 'connecting', attempt };
+  become(host, { kind: 'connecting', attempt });
   return attempt;
 }
 
@@ -134,7 +168,7 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
     client.onClose((error) => {
       if (host.state === ready) trouble(host, world, `connection lost: ${error.message}`);
     });
-    host.state = ready;
+    become(host, ready);
     return ready;
   } catch (error) {
     client.close();
@@ -148,7 +182,7 @@ export function trouble(host: Host, world: HostWorld, why: string, gently = fals
   host.failures += 1;
   const restMs = Math.min(longestRestMs, firstRestMs * 2 ** (host.failures - 1));
   const resting: HostState = { kind: 'resting', untilMs: world.clock.nowMs() + restMs, why };
-  host.state = resting;
+  become(host, resting);
   return resting;
 }
 
@@ -166,14 +200,15 @@ export function troubleWith(
 
 /** Closes the connection, if any. What the host holds may be gone when it comes back. */
 export function leave(host: Host, gently = false): void {
-  if (host.state.kind === 'ready') {
-    const { client } = host.state;
-    const { sent, received } = client.bytes();
-    host.pastBytes = { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
-    if (gently) client.closeWhenIdle();
-    else client.close();
-  }
-  host.state = { kind: 'idle' };
+  const { state } = host;
+  // First: that the connection ends then is no failure.
+  become(host, { kind: 'idle' });
+  if (state.kind !== 'ready') return;
+  const { client } = state;
+  const { sent, received } = client.bytes();
+  host.pastBytes = { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
+  if (gently) client.closeWhenIdle();
+  else client.close();
 }
 
 export function bytesOf(host: Host): { sent: number; received: number } {

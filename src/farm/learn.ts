@@ -1,7 +1,7 @@
 // What a compile that was done tells: about the host, and about the work.
 import type { Farm, Stay } from './farm.ts';
-import type { Place } from './host.ts';
-import { notePace, noteRoundTrip, noteTransfer, paceFor } from './pace.ts';
+import { touch, type Place } from './host.ts';
+import { notePace, noteRoundTrip, noteTransfer } from './pace.ts';
 import { rememberWork } from './work.ts';
 
 /** Times in milliseconds, each as one clock has measured it. */
@@ -22,13 +22,14 @@ export type Observed = {
 const leastTransferBytes = 256 << 10;
 
 export function noteDone(farm: Farm, place: Place, observed: Observed): void {
+  touch(place.host);
   const { host, work, expected } = place;
   const { record } = host;
   const { compileMs, peakKb, transfer } = observed;
   if (transfer.bytes >= leastTransferBytes) noteTransfer(record, transfer);
   if (observed.hostMs > 0) noteRoundTrip(record, observed.elapsedMs - transfer.ms - observed.hostMs);
   if (compileMs > 0) {
-    rememberWork(farm.memory.works, work, { compileMs, pace: paceFor(record, work.kind), peakKb });
+    rememberWork(farm.memory.works, work, { compileMs, by: record, peakKb });
     notePace(record, work, compileMs);
   }
   // A slot was free as far as this client knows: what the job waited for is others' work.
@@ -42,6 +43,6 @@ export function noteDone(farm: Farm, place: Place, observed: Observed): void {
 export function noteHere(farm: Farm, { work }: Pick<Stay, 'work'>, compileMs: number): void {
   const { home, works } = farm.memory;
   if (compileMs <= 0) return;
-  rememberWork(works, work, { compileMs, pace: paceFor(home, work.kind), peakKb: 0 });
+  rememberWork(works, work, { compileMs, by: home, peakKb: 0 });
   notePace(home, work, compileMs);
 }

@@ -5,7 +5,7 @@ import { writeKept } from '../kept-file.ts';
 import type { Asides } from './aside.ts';
 import type { Average } from './average.ts';
 import { newHostRecord, type HostRecord } from './pace.ts';
-import { newWorkMemory, type WorkMemory } from './work.ts';
+import { newWorkMemory, type PastWork, type WorkMemory } from './work.ts';
 
 export type FarmMemory = {
   readonly works: WorkMemory;
@@ -39,15 +39,17 @@ function memoryOf(parts: Parts, hosts: Map<string, HostRecord>): FarmMemory {
 type SavedAverage = readonly [value: number, samples: number];
 
 type SavedHost = {
-  readonly paces: readonly (readonly [string, SavedAverage])[];
+  readonly factors: readonly (readonly [string, SavedAverage])[];
   readonly pace: SavedAverage;
   readonly roundTripMs: SavedAverage;
   readonly bytesPerMs: SavedAverage;
   readonly compileMs: SavedAverage;
 };
 
+type SavedWork = readonly [key: string, ms: number, peakKb: number, by: string];
+
 type Saved = {
-  readonly works: readonly (readonly [key: string, ms: number, peakKb: number])[];
+  readonly works: readonly SavedWork[];
   readonly kinds: readonly (readonly [string, SavedAverage])[];
   readonly home: SavedHost;
   readonly hosts: readonly (readonly [string, SavedHost])[];
@@ -59,7 +61,7 @@ const savedAverage = ({ value, samples }: Average): SavedAverage => [rounded(val
 
 function savedHost(record: HostRecord): SavedHost {
   return {
-    paces: [...record.paces].map(([kind, pace]) => [kind, savedAverage(pace)]),
+    factors: [...record.factors].map(([kind, factor]) => [kind, savedAverage(factor)]),
     pace: savedAverage(record.pace),
     roundTripMs: savedAverage(record.roundTripMs),
     bytesPerMs: savedAverage(record.bytesPerMs),
@@ -67,9 +69,18 @@ function savedHost(record: HostRecord): SavedHost {
   };
 }
 
+// No host's name is empty.
+const homeName = '';
+
+function savedWork(key: string, { ms, peakKb, by }: PastWork, names: ReadonlyMap<HostRecord, string>): SavedWork {
+  return [key, rounded(ms), peakKb, (by === undefined ? undefined : names.get(by)) ?? homeName];
+}
+
 export function saveFarmMemory({ works, home, hosts, asides }: FarmMemory, path: string): void {
+  const names = new Map([...hosts].map(([name, record]) => [record, name]));
+  names.set(home, homeName);
   const saved: Saved = {
-    works: [...works.past].slice(-mostWorks).map(([key, { ms, peakKb }]) => [key, rounded(ms), peakKb]),
+    works: [...works.past].slice(-mostWorks).map(([key, past]) => savedWork(key, past, names)),
     kinds: [...works.kinds].map(([kind, average]) => [kind, savedAverage(average)]),
     home: savedHost(home),
     hosts: [...hosts].slice(-mostHosts).map(([name, record]) => [name, savedHost(record)]),
@@ -87,7 +98,7 @@ function averageFrom(saved: SavedAverage): Average {
 
 function hostFrom(saved: SavedHost): HostRecord {
   return {
-    paces: new Map(saved.paces.map(([kind, pace]) => [kind, averageFrom(pace)])),
+    factors: new Map(saved.factors.map(([kind, factor]) => [kind, averageFrom(factor)])),
     pace: averageFrom(saved.pace),
     roundTripMs: averageFrom(saved.roundTripMs),
     bytesPerMs: averageFrom(saved.bytesPerMs),
@@ -95,18 +106,23 @@ function hostFrom(saved: SavedHost): HostRecord {
   };
 }
 
-function workFrom([key, ms, peakKb]: Saved['works'][number]): [string, { ms: number; peakKb: number }] {
+function workFrom(
+  [key, ms, peakKb, by]: SavedWork,
+  records: ReadonlyMap<string, HostRecord>,
+): readonly [string, PastWork] {
   if (typeof key !== 'string' || !(ms > 0) || !(peakKb >= 0)) throw new TypeError('no work');
-  return [key, { ms, peakKb }];
+  return [key, { ms, peakKb, by: records.get(by) }];
 }
 
 export function loadFarmMemory(path: string): FarmMemory {
   try {
     const saved = JSON.parse(readFileSync(path, 'utf8')) as Saved;
-    const past = new Map(saved.works.map(workFrom));
     const kinds = new Map(saved.kinds.map(([kind, average]) => [kind, averageFrom(average)]));
     const hosts = new Map(saved.hosts.map(([name, host]) => [name, hostFrom(host)]));
-    return memoryOf({ works: { past, kinds }, home: hostFrom(saved.home), asides: new Map(saved.asides) }, hosts);
+    const home = hostFrom(saved.home);
+    const records = new Map([...hosts, [homeName, home]]);
+    const past = new Map(saved.works.map((work) => workFrom(work, records)));
+    return memoryOf({ works: { past, kinds }, home, asides: new Map(saved.asides) }, hosts);
   } catch {
     return newFarmMemory();
   }

@@ -1,9 +1,8 @@
 // The end of a build: no job waits any more, and slots are idle. A job that an idle slot is expected to finish well before
 // the host that has it gets a second place there; the first to be done wins.
-import { choose, remainingOf, type Asked } from './choose.ts';
-import type { Finish } from './finish.ts';
-import type { Home } from './home.ts';
-import type { Host, Place, ReadyHost } from './host.ts';
+import { rank, type Asked } from './choose.ts';
+import type { Host, Place } from './host.ts';
+import { endOf, leastIdlePace, type Table } from './table.ts';
 
 /** A job that may be given a second place. */
 export type Race = { readonly asked: Asked; offered: boolean; readonly offer: (place: Place) => void };
@@ -12,19 +11,25 @@ export type Race = { readonly asked: Asked; offered: boolean; readonly offer: (p
 const leastGainMs = 100;
 const mostShare = 0.67;
 
-/** Where the job would be done much earlier, if anywhere. */
-export function betterPlace(
-  hosts: readonly Host[],
-  home: Home,
-  race: { readonly place: Place; readonly asked: Asked },
-  nowMs: number,
-): { readonly host: Host; readonly ready: ReadyHost; readonly finish: Finish } | undefined {
-  const { place, asked } = race;
-  const leftMs = remainingOf(place, nowMs);
-  if (leftMs < leastGainMs) return undefined;
-  const tried = new Set([...asked.tried, place.host]);
-  const verdict = choose(hosts, home, { ...asked, tried, mayRunHere: false }, { nowMs, meant: new Map() });
-  if (verdict.kind !== 'send' || verdict.host.places.size >= verdict.ready.slots) return undefined;
-  const { totalMs } = verdict.finish;
-  return totalMs < mostShare * leftMs && totalMs + leastGainMs < leftMs ? verdict : undefined;
+const isWorth = (ms: number, leftMs: number): boolean => ms < mostShare * leftMs && ms + leastGainMs < leftMs;
+
+/**
+ * Where a job would be done much earlier, if anywhere, as the farm stands now. Most jobs are told by the pace of the
+ * fastest idle host alone that there is no such place: thousands may be in the farm.
+ */
+export function betterPlaces(table: Table, nowMs: number): (place: Place, asked: Asked) => Host | undefined {
+  const paces = new Map<string, number>();
+  const leastPace = ({ toolchain, work: { kind } }: Asked): number => {
+    const key = `${toolchain} ${kind}`;
+    const known = paces.get(key) ?? leastIdlePace(table, { toolchain, kind }, nowMs);
+    paces.set(key, known);
+    return known;
+  };
+  return (place, asked) => {
+    const leftMs = endOf(place, nowMs) - nowMs;
+    if (leftMs < leastGainMs || !isWorth(asked.work.ms * leastPace(asked), leftMs)) return undefined;
+    const tried = new Set([...asked.tried, place.host]);
+    const { firstFree } = rank(table, { ...asked, tried }, nowMs);
+    return firstFree !== undefined && isWorth(firstFree.ms, leftMs) ? firstFree.host : undefined;
+  };
 }
