@@ -2,6 +2,7 @@
 // own. They take minutes each, so they run only where they are named.
 import { measureReplay } from './replay/main.ts';
 import { measureRoundTrips } from './round-trips/main.ts';
+import { measureSimulator } from './simulator.ts';
 import { measureThroughput } from './throughput/main.ts';
 
 export type PartPlan = {
@@ -17,4 +18,5 @@ export const parts: Readonly<Record<string, (plan: PartPlan) => Promise<string>>
   throughput: measureThroughput,
   replay: measureReplay,
   roundtrips: measureRoundTrips,
+  simulator: measureSimulator,
 };

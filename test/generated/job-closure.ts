@@ -26,7 +26,7 @@ export function closureFinder(cacheDir: string): FindsClosure {
     const compiler =
       paths.get(driver) ?? execFileSync('sh', ['-c', `command -v ${driver}`], { encoding: 'utf8' }).trim();
     paths.set(driver, compiler);
-    const understood = await understandJob(world, request(compiler, argv, cwd));
+    const understood = await understandJob(world, launcherRequest(compiler, argv, cwd));
     return understood.kind === 'here'
       ? understood
       : findClosure(world, session, { job: understood.job, epoch: ++epoch });
@@ -38,7 +38,8 @@ function identity(path: string): FileIdentity {
   return { dev, ino };
 }
 
-function request(compiler: string, argv: readonly string[], cwd: string): LauncherRequest {
+/** As a launcher in `cwd` would send it. */
+export function launcherRequest(compiler: string, argv: readonly string[], cwd: string): LauncherRequest {
   return {
     compiler,
     argv: [compiler, ...argv.slice(1)],
