@@ -208,9 +208,12 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
   let passed = 0;
   for (const job of inTurn(queue)) {
     const { asked } = job;
-    const mayRunHere = asked.mayRunHere && home.endsMs.size < home.slots;
-    if (isFarmFull && home.endsMs.size >= home.slots) break;
-    if ((isFarmFull || full.has(asked.toolchain)) && !mayRunHere) continue;
+    const isHomeFull = home.endsMs.size >= home.slots;
+    if (passed >= most || (isFarmFull && isHomeFull)) break;
+    if ((isFarmFull || full.has(asked.toolchain)) && (isHomeFull || !asked.mayRunHere)) {
+      passed += isFarmFull ? 1 : 0;
+      continue;
+    }
     const ranking = rank(table, asked, nowMs);
     const verdict = choose(table, ranking, { home, asked });
     switch (verdict.kind) {
@@ -228,7 +231,6 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
         give(farm, job, { verdict, ranking });
         if (verdict.kind === 'send') isFarmFull = !hostHasRoom(verdict.to) && !hosts.some(hostHasRoom);
     }
-    if (passed === most) break;
   }
   meant.forEach(touch);
   keepTicking(farm);
@@ -279,7 +281,7 @@ function keepTicking(farm: Farm): void {
     farm.ticking = false;
     if (farm.queue.size > 0) {
       warm(farm);
-      dismissAll(farm);
+      if (farm.table.changes.unconnected.size > 0) dismissAll(farm);
     } else offerSecondPlaces(farm);
     pump(farm, mostPassed);
     keepTicking(farm);
