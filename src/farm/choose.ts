@@ -93,9 +93,14 @@ function insert(first: Ranked[], one: Ranked): void {
   if (first.length > mostRanked) first.pop();
 }
 
-/** When this box would have the job done, at its price for the build; undefined if it may not or has no free slot. */
-export function hereFinish(home: Home, { mayRunHere, work }: Asked): Finish | undefined {
+/**
+ * When this box would have the job done, at its price for the build; undefined if it may not, has no free slot, or has a
+ * worker, which would take the same processors.
+ */
+export function hereFinish(home: Home, hosts: readonly Host[], asked: Asked): Finish | undefined {
+  const { mayRunHere, work } = asked;
   if (!mayRunHere || home.endsMs.size >= home.slots) return undefined;
+  if (hosts.some((host) => host.onThisBox && isAble(host, asked))) return undefined;
   const finish = expectedFinish(homeLoad(home, work.kind), work.ms);
   return { ...finish, totalMs: finish.totalMs * homeCost };
 }
@@ -109,10 +114,8 @@ export function choose(
   const [first] = ranking.first;
   if (first === undefined) return { kind: 'none' };
   const isBusy = first.host !== firstFree?.host;
-  const here = isBusy ? hereFinish(home, asked) : undefined;
-  if (here !== undefined && here.totalMs < first.ms && !hosts.some((host) => host.onThisBox && isAble(host, asked))) {
-    return { kind: 'here', finish: here };
-  }
+  const here = isBusy ? hereFinish(home, hosts, asked) : undefined;
+  if (here !== undefined && here.totalMs < first.ms) return { kind: 'here', finish: here };
   if (firstFree !== undefined && first.ms >= worthQueueing * firstFree.ms) return { kind: 'send', to: firstFree.host };
   if (firstWithRoom === undefined || firstWithRoom.ms > first.ms) return { kind: 'wait', host: first.host, isFull };
   return { kind: 'send', to: firstWithRoom.host };

@@ -167,7 +167,7 @@ function decisionOn(
     waitedMs: nowMs - arrivedMs,
     work,
     candidates: candidates(table, ranking, { asked, nowMs }),
-    here: hereFinish(home, asked),
+    here: hereFinish(home, table.hosts, asked),
   };
 }
 
