@@ -1,8 +1,8 @@
 // What a compile that was done tells: about the host, and about the work.
 import type { Farm, Stay } from './farm.ts';
 import { touch, type Place } from './host.ts';
-import { notePace, noteRoundTrip, noteTransfer } from './pace.ts';
-import { rememberWork } from './work.ts';
+import { notePace, noteRoundTrip, noteTransfer, type HostRecord, type Known } from './pace.ts';
+import { rememberWork, usualWork, type WorkMemory, type WorkName } from './work.ts';
 
 /** Times in milliseconds, each as one clock has measured it. */
 export type Observed = {
@@ -29,8 +29,7 @@ export function noteDone(farm: Farm, place: Place, observed: Observed): void {
   if (transfer.bytes >= leastTransferBytes) noteTransfer(record, transfer);
   if (observed.hostMs > 0) noteRoundTrip(record, observed.elapsedMs - transfer.ms - observed.hostMs);
   if (compileMs > 0) {
-    rememberWork(farm.memory.works, work, { compileMs, by: record, peakKb });
-    notePace(record, work, compileMs);
+    noteCompile(farm.memory.works, work, { compileMs, by: record, peakKb });
   }
   // A slot was free as far as this client knows: what the job waited for is others' work.
   if (expected.queueMs === 0 || host.others.waitMs > 0) {
@@ -43,6 +42,23 @@ export function noteDone(farm: Farm, place: Place, observed: Observed): void {
 export function noteHere(farm: Farm, { work }: Pick<Stay, 'work'>, compileMs: number): void {
   const { home, works } = farm.memory;
   if (compileMs <= 0) return;
-  rememberWork(works, work, { compileMs, by: home, peakKb: 0 });
-  notePace(home, work, compileMs);
+  noteCompile(works, work, { compileMs, by: home, peakKb: 0 });
+}
+
+type Compiled = { readonly compileMs: number; readonly by: HostRecord; readonly peakKb: number };
+
+function noteCompile(works: WorkMemory, work: WorkName, compiled: Compiled): void {
+  const { compileMs, by } = compiled;
+  notePace(by, work.kind, { compileMs, known: knownBeside(works, work, by) });
+  rememberWork(works, work, compiled);
+}
+
+function knownBeside(works: WorkMemory, { key, kind }: WorkName, by: HostRecord): Known | undefined {
+  const before = works.past.get(key);
+  if (before === undefined) {
+    const ms = usualWork(works, kind);
+    return ms === undefined ? undefined : { kind: 'usual', ms };
+  }
+  if (before.by === by) return undefined;
+  return before.by === undefined ? { kind: 'work', ms: before.ms } : { kind: 'before', ms: before.ms, by: before.by };
 }

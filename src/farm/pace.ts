@@ -1,7 +1,7 @@
 // What has been measured of a host, and is kept from build to build: its pace for each kind of work, its round trip, its
 // bandwidth. Nothing here is configured.
 import { averaged, averagedRatio, guess, type Average } from './average.ts';
-import type { Work, WorkKind } from './work.ts';
+import type { WorkKind } from './work.ts';
 
 export type HostRecord = {
   /** Over all kinds of work. */
@@ -22,7 +22,8 @@ const firstBytesPerMs = 12_500;
 const firstCompileMs = 500;
 
 // A compile that was never done before says little about the host: files differ more than hosts do.
-const known = { weight: 0.2, guess: 1 };
+const wholeKnown = { weight: 0.2, guess: 1 };
+const halfKnown = { weight: 0.1, guess: 2 };
 const unknown = { weight: 0.04, guess: 4 };
 const paceBounds = { least: 0.02, most: 50 };
 const timeWeight = 0.1;
@@ -39,23 +40,60 @@ export function newHostRecord(): HostRecord {
   };
 }
 
-export function paceFor({ factors, pace }: HostRecord, kind: WorkKind): number {
-  return pace.value * (factors.get(kind)?.value ?? 1);
+const factorFor = ({ factors }: HostRecord, kind: WorkKind): number => factors.get(kind)?.value ?? 1;
+
+export function paceFor(record: HostRecord, kind: WorkKind): number {
+  return record.pace.value * factorFor(record, kind);
 }
 
 const within = (sample: number): number => Math.min(paceBounds.most, Math.max(paceBounds.least, sample));
 
+/** What is known of a compile beside the time that it took on this host. */
+export type Known =
+  /** It took so long on another host before. */
+  | { readonly kind: 'before'; readonly ms: number; readonly by: HostRecord }
+  /** It was done before, and would take so long on a host of pace 1. */
+  | { readonly kind: 'work'; readonly ms: number }
+  /** Compiles of its kind take so long on the average, on a host of pace 1. */
+  | { readonly kind: 'usual'; readonly ms: number };
+
 /**
- * It took `compileMs` for the work; work that is not known is taken for what its kind takes on the average. That is too
- * little to tell how the host does with that kind beside others.
+ * It took `compileMs`. A time on another host tells how the two stand to each other: both move, half each, or the paces of
+ * all would rise for ever, since jobs go where they are expected to be done sooner than they are. A time on this very host
+ * tells nothing of its pace, and is not to be given. An average tells too little to say how the host does with this kind of
+ * work beside others.
  */
-export function notePace(record: HostRecord, work: Work, compileMs: number): void {
-  const { factors } = record;
-  const sample = within(compileMs / work.ms);
-  const factor = factors.get(work.kind) ?? guess(1);
-  record.pace = averagedRatio(record.pace, sample / factor.value, work.known ? known : unknown);
-  factors.set(work.kind, work.known ? averagedRatio(factor, sample / record.pace.value, factorWeights) : factor);
+export function notePace(
+  record: HostRecord,
+  kind: WorkKind,
+  { compileMs, known }: { readonly compileMs: number; readonly known: Known | undefined },
+): void {
   record.compileMs = averaged(record.compileMs, compileMs, timeWeight);
+  switch (known?.kind) {
+    case 'before': {
+      const { ms, by } = known;
+      const [pace, paceBy] = [paceFor(record, kind), paceFor(by, kind)];
+      learn(record, kind, { sample: (compileMs / ms) * paceBy, weights: halfKnown });
+      learn(by, kind, { sample: (ms / compileMs) * pace, weights: halfKnown });
+      return;
+    }
+    case 'work':
+      learn(record, kind, { sample: compileMs / known.ms, weights: wholeKnown });
+      return;
+    case 'usual':
+      record.pace = averagedRatio(record.pace, within(compileMs / known.ms / factorFor(record, kind)), unknown);
+      if (!record.factors.has(kind)) record.factors.set(kind, guess(1));
+      return;
+    case undefined:
+  }
+}
+
+type Sample = { readonly sample: number; readonly weights: typeof wholeKnown };
+
+function learn(record: HostRecord, kind: WorkKind, { sample, weights }: Sample): void {
+  const factor = record.factors.get(kind) ?? guess(1);
+  record.pace = averagedRatio(record.pace, within(sample / factor.value), weights);
+  record.factors.set(kind, averagedRatio(factor, within(sample / record.pace.value), factorWeights));
 }
 
 export function noteRoundTrip(record: HostRecord, ms: number): void {

@@ -33,9 +33,8 @@ export type WorkMemory = { readonly past: Map<string, PastWork>; readonly kinds:
 // A C++ file at -O0 is about that; it only matters until the first compile is back.
 const unknownMs = 500;
 const leastMs = 1;
-// A source changes from build to build, and with it its time: the last one counts most.
-const lastWeight = 0.5;
-const kindWeights = { weight: 0.02, guess: 1 };
+// Faster than the paces of hosts are learnt: what is common to all hosts (long compiles are done late) says nothing of any.
+const kindWeights = { weight: 0.05, guess: 1 };
 
 export function newWorkMemory(): WorkMemory {
   return { past: new Map(), kinds: new Map() };
@@ -47,26 +46,30 @@ export function expectedWork({ past, kinds }: WorkMemory, name: WorkName): Work 
   return { ...name, ms: kinds.get(name.kind)?.value ?? unknownMs, known: false, peakKb: 0 };
 }
 
-function workOf({ ms, by }: PastWork, kind: WorkKind): number {
+export function workOf({ ms, by }: PastWork, kind: WorkKind): number {
   return Math.max(leastMs, by === undefined ? ms : ms / paceFor(by, kind));
+}
+
+/** What work of that kind takes on the average, if any was done. */
+export function usualWork({ kinds }: WorkMemory, kind: WorkKind): number | undefined {
+  return kinds.get(kind)?.value;
 }
 
 type Done = { readonly compileMs: number; readonly by: HostRecord; readonly peakKb: number };
 
-/** The compile took `compileMs` on the host of this record, and `peakKb` at most, if that is known. */
-export function rememberWork(memory: WorkMemory, work: WorkName, done: Done): void {
-  const { past, kinds } = memory;
-  const { compileMs, by } = done;
-  const pace = paceFor(by, work.kind);
-  const before = past.get(work.key);
-  const beforeMs = before === undefined ? compileMs : workOf(before, work.kind) * pace;
+/**
+ * The compile took `compileMs` on the host of this record, and `peakKb` at most, if that is known. A source changes from
+ * build to build, and with it its time: the last one counts.
+ */
+export function rememberWork(
+  { past, kinds }: WorkMemory,
+  { key, kind }: WorkName,
+  { compileMs, by, peakKb }: Done,
+): void {
+  const before = past.get(key);
   // Deleted first: the order of the map is that of the last use.
-  past.delete(work.key);
-  past.set(work.key, {
-    ms: beforeMs + lastWeight * (compileMs - beforeMs),
-    by,
-    peakKb: done.peakKb > 0 ? done.peakKb : (before?.peakKb ?? 0),
-  });
-  const ms = Math.max(leastMs, compileMs / pace);
-  kinds.set(work.kind, averagedRatio(kinds.get(work.kind) ?? guess(ms), ms, kindWeights));
+  past.delete(key);
+  past.set(key, { ms: compileMs, by, peakKb: peakKb > 0 ? peakKb : (before?.peakKb ?? 0) });
+  const ms = Math.max(leastMs, compileMs / paceFor(by, kind));
+  kinds.set(kind, averagedRatio(kinds.get(kind) ?? guess(ms), ms, kindWeights));
 }

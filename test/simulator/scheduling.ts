@@ -55,13 +55,21 @@ export function listed(jobs: readonly ScheduledJob[]): Map<DigestKey, ListedJob>
   );
 }
 
-/** Builds; resolves when the last job has ended, with how many a host did. @throws if a job ends otherwise. */
-export async function build(farm: Farm, { id, jobs, width }: ScheduledBuild): Promise<void> {
+/** When a job was brought, as make had a launcher free for it. */
+export type Arrival = { readonly job: ScheduledJob; readonly atMs: number };
+
+/** Builds; resolves when the last job has ended. @throws if one does otherwise than on a host. */
+export async function build(farm: Farm, { id, jobs, width }: ScheduledBuild): Promise<readonly Arrival[]> {
   const left = jobs.values();
+  const arrivals: Arrival[] = [];
   const launcher = async (): Promise<void> => {
-    for (const job of left) await runOne(farm, id, job);
+    for (const job of left) {
+      arrivals.push({ job, atMs: farm.world.clock.nowMs() });
+      await runOne(farm, id, job);
+    }
   };
   await Promise.all(Array.from({ length: Math.min(width, jobs.length) }, launcher));
+  return arrivals;
 }
 
 async function runOne(farm: Farm, id: string, job: ScheduledJob): Promise<void> {
@@ -85,12 +93,16 @@ async function runOne(farm: Farm, id: string, job: ScheduledJob): Promise<void> 
 
 type Speed = { readonly slots: number; readonly pace: number; readonly latencyMs: number };
 
-/** No schedule whatever ends sooner: all slots busy from the first moment to the last, the longest job on the fastest. */
-export function leastMs(jobs: readonly ScheduledJob[], hosts: readonly Speed[]): number {
-  const totalMs = jobs.reduce((sum, { workMs }) => sum + workMs, 0);
-  const longestMs = jobs.reduce((most, { workMs }) => Math.max(most, workMs), 0);
+/**
+ * No schedule whatever of jobs that come then ends sooner: all slots busy from the first moment to the last, and each job on
+ * the fastest host as soon as it comes.
+ */
+export function leastMs(arrivals: readonly Arrival[], hosts: readonly Speed[]): number {
+  const totalMs = arrivals.reduce((sum, { job }) => sum + job.workMs, 0);
   const speed = hosts.reduce((sum, { slots, pace }) => sum + slots / pace, 0);
   const fastest = Math.min(...hosts.map(({ pace }) => pace));
   const nearest = Math.min(...hosts.map(({ latencyMs }) => latencyMs));
-  return Math.max(totalMs / speed, longestMs * fastest) + 2 * nearest;
+  const startMs = arrivals[0]?.atMs ?? 0;
+  const last = arrivals.reduce((most, { job, atMs }) => Math.max(most, atMs - startMs + job.workMs * fastest), 0);
+  return Math.max(totalMs / speed, last) + 2 * nearest;
 }

@@ -8,12 +8,15 @@ import { simulatedFarm } from './farm.ts';
 import type { HostPlan } from './host.ts';
 import { build, leastMs, listed, toolchain, type ScheduledJob } from './scheduling.ts';
 
-export type Tail = {
-  readonly seed: number;
-  /** Wall time over the least that any schedule could take. */
-  readonly unknown: number;
-  readonly known: number;
+/** Wall time over the least that any schedule could take. */
+export type Share = {
+  /** Of these jobs as they came. */
+  readonly asTheyCame: number;
+  /** Had they all been there from the start. */
+  readonly atOnce: number;
 };
+
+export type Tail = { readonly seed: number; readonly unknown: Share; readonly known: Share };
 
 const kinds = ['c', 'c++', 'c++ -O'] as const;
 
@@ -49,11 +52,12 @@ export async function tailOf(seed: number, width: (slots: number) => number): Pr
     boxes.map(({ plan }) => plan),
     { compiler, toolchain, draw },
   );
-  const least = leastMs(jobs, boxes);
-  const timed = async (): Promise<number> => {
+  const timed = async (): Promise<Share> => {
     const startedMs = clock.nowMs();
-    await clock.until(build(farm, { id: 'build', jobs, width: width(slots) }), 10 * least + 60_000);
-    return (clock.nowMs() - startedMs) / least;
+    const arrivals = await clock.until(build(farm, { id: 'build', jobs, width: width(slots) }), 3_600_000);
+    const tookMs = clock.nowMs() - startedMs;
+    const atOnce = arrivals.map(({ job }) => ({ job, atMs: startedMs }));
+    return { asTheyCame: tookMs / leastMs(arrivals, boxes), atOnce: tookMs / leastMs(atOnce, boxes) };
   };
   const unknown = await timed();
   const known = await timed();
