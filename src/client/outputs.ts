@@ -76,14 +76,15 @@ async function collect(
   const files = new Map(done.result.outputFiles.map((file) => [file.path, file.digest]));
   const outputs: OutputFile[] = [];
   for (const output of job.outputs) {
-    const digest = files.get(rootRelative(output.target));
-    if (digest === undefined) {
+    const path = rootRelative(output.target);
+    if (!files.has(path)) {
       if (!succeeded && isTakenAway(job, output))
         outputs.push({ path: output.target, how: 'remove', content: nothing });
       // A compiler may end well and write nothing (an input that it leaves to the linker): not the host's fault.
       if (succeeded && isAlwaysWritten(job, output)) return unproved(`it succeeded without ${output.path}`);
       continue;
     }
+    const digest = files.get(path);
     if (!isDigest(digest)) return badAnswer(`${output.path} has no digest`);
     const content = await contentOf(done, digest);
     const flaw = succeeded || output.kind === 'object' ? flawOf(job, output, content) : undefined;

@@ -30,7 +30,8 @@ test('two builds that are alike end at about the same time', async () => {
     { jobs: 300, fromMs: 0 },
     { jobs: 300, fromMs: 0 },
   ]);
-  assert.ok(Math.abs(one - other) < 0.05 * one, `${one} and ${other} ms`);
+  // Of the fifteen places of this farm one build has eight.
+  assert.ok(Math.abs(one - other) < 0.1 * one, `${one} and ${other} ms`);
 });
 
 test('a small build does not wait for a large one that came before it', async () => {
