@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { PartPlan } from '../parts.ts';
+import { atExit } from '../tidy.ts';
 
 /** Runs it in a mount namespace of its own, where another compiler may stand in the place of the box's. */
 export async function measureReplay({ scratch, cache, rounds }: PartPlan): Promise<string> {
@@ -15,9 +16,11 @@ export async function measureReplay({ scratch, cache, rounds }: PartPlan): Promi
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   );
+  const forget = atExit(() => child.kill('SIGTERM'));
   let text = '';
   child.stdout.on('data', (bytes: Buffer) => (text += bytes.toString()));
   const [status] = (await once(child, 'close')) as [number | null];
+  forget();
   if (status !== 0) throw new Error(`the part replay ended with status ${status}`);
   return text.trimEnd();
 }

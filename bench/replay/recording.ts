@@ -23,7 +23,7 @@ export type Recording = { readonly entries: readonly Entry[] };
 
 type Tell = (text: string) => void;
 
-/** The recording of these compiles that is kept in `directory`, made anew where the compiler or a command is another. */
+/** The recording of these compiles; what is kept in `directory`, of the same compiler and commands, is not recorded again. */
 export async function recordingOf(
   lines: readonly CompileLine[],
   { directory, tell }: { readonly directory: string; readonly tell: Tell },
@@ -35,13 +35,8 @@ export async function recordingOf(
     .digest('hex')
     .slice(0, 16);
   const own = join(directory, key);
-  const index = join(own, 'index.json');
-  if (existsSync(index)) return JSON.parse(readFileSync(index, 'utf8')) as Recording;
-  rmSync(own, { recursive: true, force: true });
   mkdirSync(own, { recursive: true });
-  const recording = { entries: await record(lines, own, tell) };
-  writeFileSync(index, JSON.stringify(recording));
-  return recording;
+  return { entries: await record(lines, own, tell) };
 }
 
 async function record(lines: readonly CompileLine[], directory: string, tell: Tell): Promise<readonly Entry[]> {
@@ -67,6 +62,8 @@ type Keeping = { readonly kept: string; readonly group: CpuGroup };
 
 async function recordOne(line: CompileLine, { kept, group }: Keeping): Promise<Entry> {
   const { directory, file, output } = line;
+  const whole = `${kept}.json`;
+  if (existsSync(whole)) return JSON.parse(readFileSync(whole, 'utf8')) as Entry;
   const text = `${kept}${file.endsWith('.c') ? '.i' : '.ii'}`;
   const wholeUs = await cpuOf(group, line.arguments, directory);
   await cpuOf(group, preprocessing(line, text), directory);
@@ -76,7 +73,9 @@ async function recordOne(line: CompileLine, { kept, group }: Keeping): Promise<E
   const dependencies = `${kept}.d`;
   writeFileSync(object, readFileSync(join(directory, output)));
   writeFileSync(dependencies, readFileSync(join(directory, dependencyFile(line))));
-  return { name: file, wholeUs, textUs, object, dependencies };
+  const entry: Entry = { name: file, wholeUs, textUs, object, dependencies };
+  writeFileSync(whole, JSON.stringify(entry));
+  return entry;
 }
 
 // The shell that enters the group counts for nobody until it becomes the compiler.

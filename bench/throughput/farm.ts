@@ -99,7 +99,7 @@ async function measureBuild(ground: Building, name: string, argv: readonly strin
   const { wallMs } = await mustRun(client, {
     argv,
     cwd: tree.directory,
-    env: { ...env, SHOAL_HOSTS: hosts, SHOAL_STRICT: '1', SHOAL_SUMMARY: summary },
+    env: { ...env, SHOAL_HOSTS: hosts, SHOAL_STRICT: '1', SHOAL_VERIFY: 'off', SHOAL_SUMMARY: summary },
     log: join(scratch, `${name}.log`),
     ownRun: true,
   });
