@@ -13,7 +13,7 @@ import { icecream } from '../sides/icecream.ts';
 import { shoal } from '../sides/shoal.ts';
 import { putInPlace } from './compiler.ts';
 import { corpusProject, kernelProject, type Project } from './projects.ts';
-import { boundMs, recordingOf, type Recording } from './recording.ts';
+import { boundMs, inOrderMs, recordingOf, type Recording } from './recording.ts';
 import { replayText, type Build, type ProjectResult } from './report.ts';
 
 const hosts = 5;
@@ -95,7 +95,8 @@ async function measure(project: Project, recording: Recording, network: Network)
     }
   }
   const speeds = Array.from({ length: jobs }, (_, at) => 1 / slownessOf(Math.floor(at / slots)));
-  return { name: project.name, files: project.lines.length, boundMs: boundMs(recording, speeds), recording, results };
+  const [bound, inOrder] = [boundMs(recording, speeds), inOrderMs(recording, speeds)];
+  return { name: project.name, files: project.lines.length, boundMs: bound, inOrderMs: inOrder, recording, results };
 }
 
 const corpus = corpusProject({ scratch, cache });

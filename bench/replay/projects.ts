@@ -71,7 +71,7 @@ function kernelLines(tree: string): CompileLine[] {
 
 /** The compile in a command file: `cmd_init/main.o := gcc … -c -o init/main.o init/main.c`, and perhaps more commands. */
 function lineOf(tree: string, text: string): CompileLine | undefined {
-  const command = /^(?:saved)?cmd_\S+ := (gcc .* -c -o \S+ \S+\.c)(?: ;|$)/m.exec(text)?.[1];
+  const command = /^(?:saved)?cmd_\S+ := (gcc .* -c -o \S+ \S+\.c)\s*(?:;|$)/m.exec(text)?.[1];
   if (command === undefined) return undefined;
   const unescaped = command.replaceAll('$$', '$').replaceAll('$(pound)', '#');
   const printed = execFileSync('/bin/sh', ['-c', `printf '%s\\0' ${unescaped}`], { encoding: 'utf8' });

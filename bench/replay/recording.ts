@@ -125,6 +125,21 @@ export function boundMs({ entries }: Recording, speeds: readonly number[]): numb
   return Math.max(total / speed, Math.max(...times) / Math.max(...speeds));
 }
 
+/**
+ * What a farm takes that costs nothing and knows everything, if it is given the compiles as make does: in the order of the
+ * makefile, the next one when a slot is free. It puts each where it will be done first.
+ */
+export function inOrderMs({ entries }: Recording, speeds: readonly number[]): number {
+  const slots = speeds.map((speed) => ({ speed, freeMs: 0 }));
+  for (const { wholeUs } of entries) {
+    const ends = slots.map(({ speed, freeMs }) => freeMs + wholeUs / 1000 / speed);
+    const first = ends.indexOf(Math.min(...ends));
+    const slot = slots[first];
+    if (slot !== undefined) slot.freeMs = ends[first] ?? 0;
+  }
+  return Math.max(...slots.map(({ freeMs }) => freeMs));
+}
+
 /** In the form that bench/programs/replay.c holds. */
 export function encodeRecording({ entries }: Recording): Buffer {
   let place = 0;
