@@ -1,6 +1,6 @@
 // How often a compile waits for the network's round trip: the time of one compile behind a proxy that adds 20 ms, less that
-// of the same compile behind one that adds nothing, in units of the round trip. The same with ten times the delay says it more exactly, since
-// the machine's own noise is then a tenth as large: the goals go by that.
+// of the same compile behind one that adds nothing, in units of the round trip. The same with ten times the delay says it
+// more exactly, since the machine's own noise is then a tenth as large: the goals go by that.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeCpuGroup } from '../cpu.ts';
