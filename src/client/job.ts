@@ -228,7 +228,8 @@ function placeRequest(
     toolchain: understood.toolchain.digest,
     work,
     tried,
-    inputBytes: session.layer.sizeBytes,
+    // Sent once, for all jobs of the build: each is charged its share, or all would wait for the first host that has it.
+    inputBytes: Math.ceil(session.layer.sizeBytes / Math.max(1, session.jobs.size)),
     mayRunHere: session.settings.mostFallbacks === undefined,
     signal,
   };
