@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as tick } from 'node:timers/promises';
+import type { ReadyHost } from '../farm/host.ts';
+import { realClock } from '../observe/clock.ts';
+import { digestOf } from '../reapi/digest.ts';
+import type { ReapiClient } from '../reapi/client.ts';
+import { ActionResult } from '../reapi/gen/remote_execution.ts';
+import type { PlannedAction } from './action.ts';
+import { executeOn } from './execute.ts';
+import { addToLayer, newLayer, rootFor } from './input-tree.ts';
+import type { FileEntry } from '../includes/types.ts';
+
+function file(id: number): FileEntry {
+  const bytes = Buffer.from(`file ${id}`);
+  const digest = digestOf(bytes);
+  const about = { sizeBytes: bytes.length, executable: false, mtimeNs: 1n };
+  return { kind: 'file', id, path: `/d/${id}.h`, digest, ...about, bytes: () => bytes };
+}
+
+/** An action with more new files than are sent unasked. */
+function largeAction(): PlannedAction {
+  const layer = newLayer();
+  addToLayer(
+    layer,
+    Array.from({ length: 100 }, (_, id) => file(id)),
+  );
+  const digest = digestOf(Buffer.from('action'));
+  return { digest, command: digest, root: rootFor(layer, file(1000)), blobs: [], outputPaths: [] };
+}
+
+/** A host that lacks everything; the order of what it is asked, and when its uploads end. */
+function hostThatLacksAll(takesInputs: boolean) {
+  const calls: string[] = [];
+  let endUpload = (): void => undefined;
+  const client = {
+    findMissing: async (digests: readonly unknown[]) => [...digests],
+    upload: async () => {
+      calls.push('upload');
+      await new Promise<void>((resolve) => (endUpload = resolve));
+      calls.push('uploaded');
+    },
+    execute: async () => {
+      calls.push('execute');
+      return { kind: 'done', result: ActionResult.decode(Buffer.alloc(0)), cached: false, blobs: new Map() };
+    },
+  } as unknown as ReapiClient;
+  const holds = { blobs: new Set<never>(), filled: new WeakSet(), latest: new Map<string, never>() };
+  const ready: ReadyHost = {
+    kind: 'ready',
+    client,
+    toolchains: new Set(),
+    slots: 1,
+    memoryKb: 0,
+    takesInputs,
+    holds,
+    heldBytes: 0,
+    bulkUpload: Promise.resolve(),
+  };
+  return { ready, calls, endUpload: () => endUpload() };
+}
+
+async function callsOf(takesInputs: boolean): Promise<readonly string[]> {
+  const { ready, calls, endUpload } = hostThatLacksAll(takesInputs);
+  const { signal } = new AbortController();
+  const job = { action: largeAction(), earlier: undefined, signal, resultCache: true, clock: realClock };
+  const ended = executeOn(ready, job);
+  for (let turn = 0; turn < 5; turn += 1) await tick();
+  endUpload();
+  assert.equal((await ended).kind, 'done');
+  await tick();
+  return calls;
+}
+
+test('a worker of shoal’s is called while what the job needs is still on its way, another host when it has come', async () => {
+  assert.deepEqual(await callsOf(true), ['upload', 'execute', 'uploaded']);
+  assert.deepEqual(await callsOf(false), ['upload', 'uploaded', 'execute']);
+});
