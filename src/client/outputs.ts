@@ -38,8 +38,12 @@ async function stream(done: DoneOutcome, raw: Uint8Array, digest: Digest | undef
 function flawOf({ request, toolchain }: UnderstoodJob, { kind }: PlannedOutput, content: Buffer): string | undefined {
   switch (kind) {
     case 'object':
-    case 'dwo':
       return objectFlaw({ ...toolchain, compiler: request.compiler, argv: request.argv }, content);
+    case 'dwo':
+      // clang leaves an empty one beside assembly.
+      return content.length === 0
+        ? undefined
+        : objectFlaw({ ...toolchain, compiler: request.compiler, argv: request.argv }, content);
     case 'dependencies':
       return content.includes(':') ? undefined : 'names no target';
     case 'coverage-notes':
