@@ -46,9 +46,9 @@ export function lastsUntil(faults: readonly Fault[], kind: Lasting['kind'], nowM
   return end;
 }
 
-/** The host may be counted as failed for it: what is slow or forgetful is not. */
+/** The host may be said to have failed at a job for it: what is slow is not. */
 export function isFailure({ kind }: Fault): boolean {
-  return kind !== 'slows' && kind !== 'forgets';
+  return kind !== 'slows';
 }
 
 /** How many times as long a compile takes now. */

@@ -215,6 +215,9 @@ function answer(host: SimulatedHost, { call, job, queuedMs, startedMs }: Executi
   call.answer(plan.inlines ? 300 + job.object.length : 300, bent(host, outcome));
 }
 
+// The digest of bytes that are given for it and do not have it.
+const othersHash = '0'.repeat(64);
+
 type Done = Extract<ExecuteOutcome, { readonly kind: 'done' }>;
 
 /** The answer as the host gives it: right, or one of its lies. */
@@ -238,7 +241,7 @@ function told({ store }: SimulatedHost, how: Lie, outcome: Done): Done {
       // The bytes that come for the digest are others: what is inlined so is dropped, and what is read fails.
       return {
         ...outcome,
-        result: { ...result, outputFiles: [{ ...file, digest: { hash: '0'.repeat(64), sizeBytes: 700 } }] },
+        result: { ...result, outputFiles: [{ ...file, digest: { hash: othersHash, sizeBytes: 700 } }] },
         blobs: new Map(),
       };
     case 'no-object': {
@@ -258,7 +261,8 @@ function told({ store }: SimulatedHost, how: Lie, outcome: Done): Done {
 }
 
 export function readBlob({ store }: SimulatedHost, digest: Digest): Buffer {
+  if (digest.hash === othersHash) throw new GrpcError(grpcCode.DATA_LOSS, 'the bytes do not have their digest');
   const bytes = store.blobs.get(digestKey(digest));
-  if (bytes === undefined) throw new GrpcError(grpcCode.DATA_LOSS, 'the bytes do not have their digest');
+  if (bytes === undefined) throw new GrpcError(grpcCode.NOT_FOUND, 'no such blob');
   return bytes;
 }

@@ -62,6 +62,8 @@ export async function simulate({ compilers, directory }: Rig, seed: number, size
   const all = Promise.all(sessions.map((session) => runBuild(client, session, build)));
   const records = (await clock.until(all, mostMs(plans, sessions.length * work(project)))).flat();
   const wallMs = clock.nowMs();
+  // What is being sent to a host is sent to its end, also for a job that is over.
+  await clock.drain(longestTransferMs);
   const wrong = [
     ...wrongRecords(records, { jobs: sessions.length * project.jobs.length, mayFail: plans.some(seemsToFail) }),
     ...wrongAttempts(simulated, sessions),
@@ -83,6 +85,8 @@ export async function simulate({ compilers, directory }: Rig, seed: number, size
 }
 
 const dayMs = 86_400_000;
+// As the client bounds it, and some more.
+const longestTransferMs = 130_000;
 
 /** One job after the other on the slowest host, as slow as it gets, and the longest time that faults may cost on top. */
 function mostMs(plans: readonly HostPlan[], workMs: number): number {
