@@ -15,8 +15,12 @@ export function choosesJobs(args: readonly string[]): boolean {
   return args.some((arg) => /^(-[a-zA-Z]*j[0-9]*$|--jobs(=|$))/.test(arg));
 }
 
+// With one more than the slots a build takes a quarter longer (test/simulator): a slot that becomes free then waits for
+// make, and there is little to choose from. What comes home waits at the gate, so more does no harm.
+const jobsPerSlot = 2;
+
 function makeCommand(args: readonly string[]): (slots: number) => readonly [string, ...string[]] {
-  return (slots) => (choosesJobs(args) ? ['make', ...args] : ['make', `-j${slots + 1}`, ...args]);
+  return (slots) => (choosesJobs(args) ? ['make', ...args] : ['make', `-j${jobsPerSlot * slots}`, ...args]);
 }
 
 type ProgressReport = ProgressLine & { readonly everyMs: number };
