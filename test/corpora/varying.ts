@@ -46,7 +46,7 @@ function withoutShoal({ names }: Farm, text: string): string {
     .replaceAll(/(?<=^|\s)shoal (?=\/usr\/bin\/)/gm, '');
 }
 
-const progress = /shoal: \d+ done \(.*\), .* here\n/g;
+const progress = /shoal: \d+ done \(.*\), .* here(?:, \d+ waiting)?\n/g;
 
 /** The lines of a build's output, less how many steps ninja had done by then, and what shoal says in long builds. */
 export function linesOf(farm: Farm, output: string): string[] {
