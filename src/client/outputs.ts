@@ -53,9 +53,14 @@ function flawOf({ request, toolchain }: UnderstoodJob, { kind }: PlannedOutput, 
   }
 }
 
-/** Also where there is nothing to write: the object; the dependencies of what is preprocessed on the way. */
+/**
+ * Also where there is nothing to write: the object; the dependencies of what is preprocessed on the way. Of two dependency
+ * files (-Wp,-MD,a -MD -MF b) the compiler may write one alone.
+ */
 function isAlwaysWritten({ unit, outputs }: UnderstoodJob, output: PlannedOutput): boolean {
-  return output === outputs[0] || (output.kind === 'dependencies' && !unit.preprocessed);
+  if (output === outputs[0]) return true;
+  const ofKind = outputs.filter(({ kind }) => kind === output.kind);
+  return output.kind === 'dependencies' && ofKind.length === 1 && !unit.preprocessed;
 }
 
 function firstError(stderr: Buffer): string {
