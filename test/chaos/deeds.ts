@@ -14,7 +14,6 @@ import {
   oneProcessor,
   restart,
   smallDisk,
-  smallMemory,
   stopProcess,
   type Stage,
 } from './stage.ts';
@@ -25,8 +24,6 @@ export type Deed = {
   readonly hosts: (ground: Ground) => readonly string[];
   /** Reasons of what comes home; none: all runs on workers. */
   readonly home?: readonly string[];
-  /** How long the build may take; not set: what the usual one takes, a few times. */
-  readonly mostMs?: number;
   readonly before?: (stage: Stage) => Promise<void>;
   readonly meanwhile?: (stage: Stage) => Promise<void>;
   readonly options?: (stage: Stage) => Omit<BuildOptions, 'hosts' | 'meanwhile'>;
@@ -145,22 +142,6 @@ const starved: readonly Deed[] = [
     project: 'heavy',
     hosts: both,
     meanwhile: whenBusy((stage) => killBelow(stage, 'shoal-init', 100)),
-  },
-  {
-    name: 'a worker has too little memory',
-    project: 'hungry',
-    // One at a time, and one ahead: four that share so little keep each other from reaching the limit for minutes.
-    hosts: (ground) => [extra(ground).replace('/4', '/1'), ground.hosts.second],
-    mostMs: 240_000,
-    before: (stage) => smallMemory(stage, 200),
-  },
-  {
-    name: 'the only worker has too little memory',
-    project: 'hungry',
-    hosts: (ground) => [extra(ground).replace('/4', '/1')],
-    home: ['worker-full', ...lost],
-    mostMs: 240_000,
-    before: (stage) => smallMemory(stage, 200),
   },
   {
     name: 'the disk of a worker is full',

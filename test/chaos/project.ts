@@ -15,8 +15,6 @@ export type Kind = {
   readonly files: number;
   /** In each file; 350 take a second. */
   readonly functions: number;
-  /** Of an array in each file; two to the 17th of them take 150 MB to compile. */
-  readonly words?: number;
   /** Of data in each object. */
   readonly bytes?: number;
 };
@@ -43,15 +41,11 @@ export function writeProject(directory: string, kind: Kind): Project {
   };
 }
 
-function sourceText(at: number, { functions, words = 0, bytes = 0 }: Kind): string {
+function sourceText(at: number, { functions, bytes = 0 }: Kind): string {
   const bodies = Array.from({ length: functions }, (_, index) => {
     return `int f${at}_${index}(int n) { char b[64]; for (int i = 0; i < n; i++) snprintf(b, sizeof b, "%d", shared(i * ${index} + n)); return (int)strlen(b); }`;
   });
   const includes = ['<stdio.h>', '<stdlib.h>', '<string.h>', '"shared.h"'].map((name) => `#include ${name}\n`).join('');
-  // As a macro, so that it is the compiler that has to be large, not the source.
-  const doubled = Array.from({ length: Math.log2(Math.max(1, words)) }, (_, n) => `#define W${n + 1} W${n}, W${n}\n`);
-  const array =
-    words === 0 ? '' : `#define W0 "word"\n${doubled.join('')}const char *words[] = { W${doubled.length} };\n`;
   const data = bytes === 0 ? '' : `char data[${bytes}] = { 1 };\n`;
-  return `${includes}${data}${array}${bodies.join('\n')}\n`;
+  return `${includes}${data}${bodies.join('\n')}\n`;
 }

@@ -6,13 +6,12 @@ import { join } from 'node:path';
 import type { Daemon } from '../../bench/processes.ts';
 import { waitUntil } from '../../bench/wait.ts';
 import type { Ground } from './ground.ts';
-import { makeMemoryGroup } from './memory-group.ts';
 import { below, compilersOf, startWorker } from './one-worker.ts';
 import type { Project } from './project.ts';
 
 export type Stage = {
   readonly ground: Ground;
-  readonly projects: Readonly<Record<'light' | 'heavy' | 'hungry' | 'huge', Project>>;
+  readonly projects: Readonly<Record<'light' | 'heavy' | 'huge', Project>>;
   /** The first worker, as it is now. */
   first: Daemon;
   /** What has to be undone when the build has ended. */
@@ -78,13 +77,6 @@ export async function smallDisk(stage: Stage, megabytes: number): Promise<void> 
     rmdirSync(state);
   });
   await extra(stage, state, []);
-}
-
-/** A worker more, which has that much memory with all that it runs. */
-export async function smallMemory(stage: Stage, megabytes: number): Promise<void> {
-  const group = makeMemoryGroup(megabytes << 20);
-  stage.undo.push(async () => group.remove());
-  await extra(stage, join(stage.ground.farm.directory, 'hungry'), group.enter);
 }
 
 /** A worker more, with all that it runs on one processor. */
