@@ -1,7 +1,7 @@
 // distcc as Debian has it (3.4): a distccd on each worker, preprocessing at home, fallback off.
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startDaemon, type Place } from '../processes.ts';
+import { startDaemon, type Daemon, type Place } from '../processes.ts';
 import { makeTask, usualSlots, type Side } from '../side.ts';
 import { listens, userIds } from './listening.ts';
 
@@ -15,7 +15,7 @@ function sideWith(name: string, option: string, note: string): Side {
     needs: ['distcc', 'distccd'],
     input: 'preprocessed',
     start: async ({ workers, slots = usualSlots, scratch }) => {
-      const daemons = workers.map((place, at) => distccd(place, slots, join(scratch, `distccd-${at}`)));
+      const daemons = workers.map((place, at) => startDistccd(place, { slots, state: join(scratch, `distccd-${at}`) }));
       for (const { host } of workers) await listens(host, 3632);
       const hosts = workers.map(({ host }) => `${host.address}/${slots}${option}`);
       const env = {
@@ -32,13 +32,20 @@ function sideWith(name: string, option: string, note: string): Side {
   };
 }
 
-function distccd(place: Place, slots: number, state: string) {
-  mkdirSync(state);
+type DistccdOptions = {
+  readonly slots: number;
+  readonly state: string;
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+/** Its log and temporary files are in `state`, which belongs to its user. */
+export function startDistccd(place: Place, { slots, state, env }: DistccdOptions): Daemon {
+  mkdirSync(state, { recursive: true });
   const log = join(state, 'log');
   writeFileSync(log, '');
   const { uid, gid } = userIds('distccd');
   for (const path of [state, log]) chownSync(path, uid, gid);
   const argv = ['distccd', '--daemon', '--no-detach', '--allow', '10.77.0.0/16', '--listen', place.host.address];
   argv.push('--jobs', String(slots), '--user', 'distccd', '--log-file', log);
-  return startDaemon(place, { argv, env: { TMPDIR: state }, log: join(state, 'stderr') });
+  return startDaemon(place, { argv, env: { TMPDIR: state, ...env }, log: join(state, 'stderr') });
 }

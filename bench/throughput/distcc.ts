@@ -1,10 +1,11 @@
 // distcc with hosts that are as fast as the stand-in farm: a real distccd with as many jobs, whose compiler sleeps. What is
 // left is what distcc itself can do: it preprocesses each file at home.
-import { chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { mustRun, path, startDaemon, type Daemon } from '../processes.ts';
+import { mustRun, path, type Daemon } from '../processes.ts';
 import { makeProgram } from '../programs.ts';
-import { listens, userIds } from '../sides/listening.ts';
+import { startDistccd } from '../sides/distcc.ts';
+import { listens } from '../sides/listening.ts';
 import { compileMs, slots, type Ground } from './farm.ts';
 import { objectOf } from './sources.ts';
 
@@ -13,7 +14,7 @@ export type PeerFigures = { readonly files: number; readonly wallMs: number; rea
 /** Builds the first `files` of the tree. */
 export async function measureDistcc(ground: Ground, object: string, files: number): Promise<PeerFigures> {
   const { client, worker, scratch, tree } = ground;
-  const daemon = startDistccd(ground, object);
+  const daemon = startSleeping(ground, object);
   try {
     await listens(worker.host, 3632);
     const env = {
@@ -45,19 +46,13 @@ export async function measureDistcc(ground: Ground, object: string, files: numbe
   }
 }
 
-function startDistccd({ worker, scratch }: Ground, object: string): Daemon {
+function startSleeping({ worker, scratch }: Ground, object: string): Daemon {
   const state = join(scratch, 'distccd');
   const compilers = join(state, 'bin');
   mkdirSync(compilers, { recursive: true });
   const sleeper = makeProgram('sleeper', state);
   // distcc names the compiler by its machine too, so that a box of another kind would not take its own.
   for (const name of ['g++', 'x86_64-linux-gnu-g++']) symlinkSync(sleeper, join(compilers, name));
-  const log = join(state, 'log');
-  writeFileSync(log, '');
-  const { uid, gid } = userIds('distccd');
-  for (const owned of [state, log]) chownSync(owned, uid, gid);
-  const argv = ['distccd', '--daemon', '--no-detach', '--allow', '10.77.0.0/16', '--listen', worker.host.address];
-  argv.push('--jobs', String(slots), '--user', 'distccd', '--log-file', log);
-  const env = { TMPDIR: state, PATH: `${compilers}:${path}`, SLEEPER_MS: String(compileMs), SLEEPER_OBJECT: object };
-  return startDaemon(worker, { argv, env, log: join(state, 'stderr') });
+  const env = { PATH: `${compilers}:${path}`, SLEEPER_MS: String(compileMs), SLEEPER_OBJECT: object };
+  return startDistccd(worker, { slots, state, env });
 }

@@ -7,20 +7,9 @@ import { join } from 'node:path';
 import { startDaemon } from '../../bench/processes.ts';
 import { waitUntil } from '../../bench/wait.ts';
 import { farmFor, type Ending, type Farm } from '../farm/farm.ts';
+import type { Summary } from '../../src/observe/tally.ts';
 import type { Fault, Struck } from './fault.ts';
 import type { Project } from './project.ts';
-
-export type Summary = {
-  readonly files: number;
-  readonly remote: number;
-  readonly cached: number;
-  readonly local: number;
-  readonly fallbacks: number;
-  readonly failed: number;
-  readonly reasons: Readonly<Record<string, number>>;
-  readonly examples: Readonly<Record<string, string>>;
-  readonly hosts: Readonly<Record<string, { readonly jobs: number }>>;
-};
 
 export type Built = { readonly wallMs: number; readonly summary: Summary; readonly output: string };
 

@@ -3,14 +3,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import type { Summary } from '../../src/observe/tally.ts';
 import { always } from './fault.ts';
 import { groundFor } from './ground.ts';
 import { writeProject } from './project.ts';
-
-type Found = {
-  readonly differences: readonly { readonly host: string; readonly section: string }[];
-  readonly hosts: Readonly<Record<string, { readonly jobs: number }>>;
-};
 
 test('a host whose objects are not what this box makes is set aside, with the section named', async (t) => {
   const ground = await groundFor(t);
@@ -19,7 +15,7 @@ test('a host whose objects are not what this box makes is set aside, with the se
   const { proxied, second } = ground.hosts;
   const file = join(ground.farm.directory, 'proof.json');
   const env = { SHOAL_HOSTS: `${proxied} ${second}`, SHOAL_SUMMARY: file, SHOAL_RESULT_CACHE: 'off' };
-  const build = async (command: readonly string[], verify: string): Promise<Found & { readonly output: string }> => {
+  const build = async (command: readonly string[], verify: string): Promise<Summary & { readonly output: string }> => {
     project.renew();
     const { status, output } = await ground.farm.shoal(command, {
       cwd: project.directory,
@@ -27,7 +23,7 @@ test('a host whose objects are not what this box makes is set aside, with the se
     });
     assert.equal(status, 0, output);
     assert.deepEqual(ground.farm.remains(), []);
-    return { ...(JSON.parse(readFileSync(file, 'utf8')) as Found), output };
+    return { ...(JSON.parse(readFileSync(file, 'utf8')) as Summary), output };
   };
   const sound = await build(['run', '--', 'sh', '-c', 'make -j8 --silent; sleep 2'], '1/1');
   assert.deepEqual(sound.differences, []);

@@ -1,5 +1,5 @@
 // What each fault cost, to read.
-import type { Summary } from './ground.ts';
+import type { Summary } from '../../src/observe/tally.ts';
 
 export type Row = {
   readonly name: string;
