@@ -168,9 +168,10 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
   const { request } = decoded;
   const job = { request, session: sessionOf(daemon.sessions, request.env) };
   const answer = await farmOut(daemon, socket, job);
-  if (socket.destroyed) return;
-  if (job.session.ended) {
-    finish(socket, interrupted);
+  if (socket.destroyed || job.session.ended) {
+    // A compile that was to run here never will: its place here is free.
+    if (answer.kind === 'here') answer.ended?.(0);
+    if (!socket.destroyed) finish(socket, interrupted);
     return;
   }
   switch (answer.kind) {
