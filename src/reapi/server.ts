@@ -8,6 +8,7 @@ import grpc from '@grpc/grpc-js';
 import type { Http2Server, ServerHttp2Session } from 'node:http2';
 import { GrpcError, grpcCode, statusOf } from './errors.ts';
 import { Status } from './gen/rpc.ts';
+import type { Peer } from '../trust/peer.ts';
 import { maxMessageBytes } from './grpc-framing.ts';
 
 export type Codec<T> = {
@@ -17,7 +18,7 @@ export type Codec<T> = {
 
 export type CallContext = {
   readonly header: (name: string) => string | undefined;
-  readonly peer: string;
+  readonly peer: Peer;
   /** Aborted when the client has gone, or the call was cancelled or ran out of time. */
   readonly signal: AbortSignal;
 };
@@ -98,6 +99,11 @@ type AnyCall = Pick<grpc.ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPee
   on: (event: 'cancelled', listener: () => void) => unknown;
 };
 
+/** gRPC names no address for a Unix socket. */
+function peerAt(address: string): Peer {
+  return address === 'unknown' ? { kind: 'local' } : { kind: 'stranger', address };
+}
+
 function contextOf(call: AnyCall): CallContext {
   const abort = new AbortController();
   call.on('cancelled', () => abort.abort(clientGone));
@@ -106,7 +112,7 @@ function contextOf(call: AnyCall): CallContext {
       const [value] = call.metadata.get(name);
       return typeof value === 'string' ? value : undefined;
     },
-    peer: call.getPeer(),
+    peer: peerAt(call.getPeer()),
     signal: abort.signal,
   };
 }

@@ -23,6 +23,7 @@ import {
   type Send,
 } from '../../reapi/server.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
+import { clientOf } from '../../trust/peer.ts';
 import { understandAction, type UnderstoodAction } from '../action-input.ts';
 import { runAction, type ActionEnd, type ActionRequest, type ActionWorld } from '../action.ts';
 import type { Operation, Operations, OperationState } from '../operations.ts';
@@ -78,7 +79,7 @@ async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, ca
   const action = await understood(world, digest);
   await follow(
     world.action.store,
-    startOperation(world, { action, skipCacheLookup: request.skipCacheLookup, client: caller.context.peer }),
+    startOperation(world, { action, skipCacheLookup: request.skipCacheLookup, client: clientOf(caller.context.peer) }),
     { ...caller, wanted },
   );
 }
