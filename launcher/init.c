@@ -23,6 +23,10 @@
 
 enum { most_job_bytes = 256 << 20, kept_bytes = 4 << 20, head_bytes = 4 };
 
+/* Of the slot, and again of every job. */
+static const unsigned long all_namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+                                            CLONE_NEWUTS | CLONE_NEWCGROUP;
+
 static void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -84,6 +88,8 @@ static _Noreturn void run_leader(unsigned char *bytes, size_t size, const struct
 {
 	struct job job = {0};
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	map_ids(slot->uid, slot->gid);
+	close_doors();
 	if (!parse_job(bytes, size, &job)) {
 		errno = EPROTO;
 		fail("the job's frame", NULL);
@@ -107,9 +113,8 @@ static void serve_jobs(const struct slot *slot, int abort_fd)
 		}
 		if (!bytes || !read_exactly(0, bytes, size))
 			return;
-		unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | clone_pidfd | SIGCHLD;
 		int leader_fd = -1;
-		long leader = syscall(SYS_clone, flags, NULL, &leader_fd, NULL, NULL);
+		long leader = syscall(SYS_clone, all_namespaces | clone_pidfd | SIGCHLD, NULL, &leader_fd, NULL, NULL);
 		if (leader < 0)
 			fail("namespaces of the job", NULL);
 		if (leader == 0)
@@ -188,11 +193,11 @@ static int keep(void)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 4;
 }
 
-static _Noreturn void run_slot(struct slot *slot, uid_t uid, gid_t gid)
+static _Noreturn void run_slot(struct slot *slot)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	block_end(SIG_UNBLOCK);
-	map_ids(uid, gid);
+	map_ids(slot->uid, slot->gid);
 	if (slot->state_tree < 0)
 		open_trees(slot);
 	enter_box(slot);
@@ -237,14 +242,14 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* last, for a change of uid clears it */
 	if (getppid() != worker)
 		return 1;
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
-	unsigned long flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	/* In a user namespace they are unknown until they are mapped. */
+	slot.uid = geteuid();
+	slot.gid = getegid();
 	block_end(SIG_BLOCK);
-	inner = syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+	inner = syscall(SYS_clone, all_namespaces | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (inner < 0)
 		fail("user namespace", NULL);
 	if (inner == 0)
-		run_slot(&slot, uid, gid);
+		run_slot(&slot);
 	return keep();
 }

@@ -1,7 +1,7 @@
 /* The sandbox's init: one process per slot of a worker, which runs one job at a time.
  *
- * It makes the outer namespaces once, and for every job a leader with fresh mount, pid and IPC namespaces of its own: the
- * job's root is a tmpfs overlay over the input tree and the toolchain, and when the leader ends the kernel takes
+ * It makes the outer namespaces once, and for every job a leader with a fresh one of each kind below them: the job's root
+ * is a tmpfs overlay over the input tree and the toolchain, and when the leader ends the kernel takes
  * everything away. Nothing is carried from one job to the next, so nothing has to be cleaned.
  *
  *   worker ──socket── keeper ──clone── init (outer namespaces) ──clone── leader (pid 1 of the job) ──vfork── compiler
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { most_words = 65536 }; /* of argv, of the environment, of paths */
 enum { most_host_paths = 32 };
@@ -58,6 +59,8 @@ struct host_path {
 
 struct slot {
 	const char *state;
+	uid_t uid;
+	gid_t gid;
 	int state_tree;
 	struct host_path hosts[most_host_paths];
 	int host_count;
@@ -79,6 +82,8 @@ _Noreturn void fail(const char *step, const char *subject);
 /* init_box.c: the slot's own root */
 void open_trees(struct slot *slot);
 void enter_box(const struct slot *slot);
+/* What no exec may give back. A new user namespace forgets it. */
+void close_doors(void);
 
 /* init_root.c: the job's root */
 void enter_job_root(const struct job *job, const struct slot *slot);

@@ -102,15 +102,18 @@ static void set_limit(int resource, rlim_t value)
 	setrlimit(resource, &limit);
 }
 
-/* What is the same for every job is done once: no exec regains a capability, and no core is written. */
-static void close_doors(void)
+void close_doors(void)
 {
-	enum { no_root = 1, no_root_locked = 2, no_ambient = 64, no_ambient_locked = 128, last_capability = 63 };
-	for (int capability = 0; capability <= last_capability; capability++)
+	enum { no_root = 1, no_root_locked = 2, no_ambient = 64, no_ambient_locked = 128 };
+	for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
 		prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
 	if (prctl(PR_SET_SECUREBITS, no_root | no_root_locked | no_ambient | no_ambient_locked, 0, 0, 0) != 0)
 		fail("securebits", NULL);
-	sethostname("shoal", 5);
+}
+
+/* What is the same for every job is done once. */
+static void set_limits(void)
+{
 	set_limit(RLIMIT_CORE, 0);
 	set_limit(RLIMIT_NOFILE, 4096);
 	set_limit(RLIMIT_MEMLOCK, 64 << 10);
@@ -128,4 +131,6 @@ void enter_box(const struct slot *slot)
 	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
 		fail("pivot_root", NULL);
 	close_doors();
+	set_limits();
+	sethostname("shoal", 5);
 }

@@ -1,5 +1,6 @@
 /* Tries what a job must not be able to do, and prints what it could: nothing, if the sandbox holds.
  *   calls     system calls that are to be refused
+ *   refused N=E...   system calls by number, and the error that each is to give
  *   leader    what can be done to pid 1, which has the same uid
  *   look      what is to be seen of the slot: descriptors, processes, names in the root
  *   grow N    writes N MiB to a file
@@ -56,6 +57,16 @@ static void try_calls(void)
 	expect("setuid", setuid(0), EINVAL);
 	expect("priority", setpriority(PRIO_PROCESS, 0, -5), EACCES);
 	expect("open zero", open("/dev/zero", O_RDONLY), ENOENT);
+}
+
+/* A call that is refused is never made: none can block or do harm. */
+static void try_numbers(char **pairs)
+{
+	for (; *pairs; pairs++) {
+		int number, wanted;
+		if (sscanf(*pairs, "%d=%d", &number, &wanted) == 2)
+			expect(*pairs, syscall(number, 0, 0, 0, 0, 0, 0), wanted);
+	}
 }
 
 static void try_leader(void)
@@ -117,6 +128,8 @@ int main(int argc, char **argv)
 	errno = 0;
 	if (strcmp(what, "calls") == 0)
 		try_calls();
+	else if (strcmp(what, "refused") == 0)
+		try_numbers(argv + 2);
 	else if (strcmp(what, "leader") == 0)
 		try_leader();
 	else if (strcmp(what, "look") == 0)
