@@ -1,10 +1,10 @@
 /* The keeper, which the worker starts, and the outer init of a slot: makes the namespaces that all its jobs share, then
  * runs one leader a job.
  *
- *   shoal-init STATE-DIRECTORY UID GID [HOST-PATH...]
+ *   shoal-init STATE-DIRECTORY UID GID GROUPS [HOST-PATH...]
  *
- * UID and GID: what a worker that is root becomes first; `-` where it is a plain user. HOST-PATH, relative to /: what of
- * the box actions may see that want its tools. Jobs come on stdin, answers go to stdout; the end of stdin ends everything. */
+ * UID and GID: what a worker that is root becomes first; `-` where it is a plain user. GROUPS: the `cgroup.procs` files of
+ * the control groups to enter, a line each. HOST-PATH, relative to /: what of the box actions may see that want its tools. Jobs come on stdin, answers go to stdout; the end of stdin ends everything. */
 #include "init.h"
 #include "init_kernel.h"
 #include <errno.h>
@@ -140,6 +140,12 @@ static long id_from(const char *text)
 	return id;
 }
 
+static void enter_groups(char *entrances)
+{
+	for (char *path = strtok(entrances, "\n"); path; path = strtok(NULL, "\n"))
+		write_file(path, "0");
+}
+
 /* Root gives itself up for a uid that owns nothing; it must stay dumpable to write its own uid_map. */
 static void become(const char *uid, const char *gid)
 {
@@ -227,13 +233,14 @@ int main(int argc, char **argv)
 {
 	static struct slot slot = {.state_tree = -1};
 	pid_t worker = getppid();
-	if (argc < 4 || argc - 4 > most_host_paths)
+	if (argc < 5 || argc - 5 > most_host_paths)
 		return 64;
 	slot.state = argv[1];
-	for (int i = 4; i < argc; i++)
+	for (int i = 5; i < argc; i++)
 		slot.hosts[slot.host_count++].path = argv[i];
 	leave_session();
 	offer_to_die();
+	enter_groups(argv[4]);
 	if (strcmp(argv[2], "-") != 0) {
 		/* While still root: the directories above the state's may be closed to others. */
 		open_trees(&slot);

@@ -16,6 +16,7 @@ import type { BlobStore } from '../../src/store/blob-store.ts';
 import { openDiskStore } from '../../src/store/disk.ts';
 import { newDirectories } from '../../src/worker/directories.ts';
 import { localCompilers } from '../../src/worker/local-compilers.ts';
+import { memoryBounds } from '../../src/worker/memory-bounds.ts';
 import { newOperations } from '../../src/worker/operations.ts';
 import type { SandboxJob, SandboxResult, Slot } from '../../src/worker/sandbox.ts';
 import { actionCacheService } from '../../src/worker/services/action-cache.ts';
@@ -140,7 +141,8 @@ const slots = {
 const uploads = newUploads();
 const name = 'stand-in';
 const trees = checkedTrees(store);
-const action = { name, stateDir: state, store, results, trees, toolchains, slots, now: () => Date.now() };
+const shared = { store, results, trees, toolchains, slots, memory: memoryBounds() };
+const action = { name, stateDir: state, ...shared, now: () => Date.now() };
 const handlers = [
   ...capabilitiesService({ name, slots: size, toolchains: toolchains.announced }),
   ...casService({ store, uploads }),

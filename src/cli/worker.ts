@@ -18,13 +18,17 @@ export type WorkerSettings = {
   readonly slots: number;
   readonly stateDir: string;
   readonly storeBytes: number;
+  readonly jobMemoryBytes?: number;
   readonly insecure: boolean;
 };
 
 const defaultPort = 8475;
 const defaultStoreBytes = 10 * 2 ** 30;
 const maxSlots = 1024;
-const usage = 'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--insecure]';
+// A C compiler takes some 30 MB before it has read anything.
+const leastJobMemoryBytes = 64 << 20;
+const usage =
+  'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--job-memory SIZE] [--insecure]';
 
 /** `ADDR:PORT`, `[V6]:PORT`, or an address alone. */
 export function parseListen(text: string): ListenAddress | undefined {
@@ -50,6 +54,7 @@ const flags = {
   slots: { type: 'string' },
   state: { type: 'string' },
   'store-size': { type: 'string' },
+  'job-memory': { type: 'string' },
   insecure: { type: 'boolean' },
 } as const;
 
@@ -71,12 +76,17 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
   if (!Number.isInteger(slots) || slots < 1 || slots > maxSlots) return `--slots ${values.slots}: not 1 to ${maxSlots}`;
   const storeBytes = values['store-size'] === undefined ? defaultStoreBytes : parseSize(values['store-size']);
   if (storeBytes === undefined) return `--store-size ${values['store-size']}: not a size such as 10G`;
+  const jobMemoryBytes = values['job-memory'] === undefined ? undefined : parseSize(values['job-memory']);
+  if (values['job-memory'] !== undefined && (jobMemoryBytes ?? 0) < leastJobMemoryBytes) {
+    return `--job-memory ${values['job-memory']}: not a size such as 2G, of 64M at least`;
+  }
   return {
     // The usual port on this box alone; where another worker has it, any: the socket is how this box finds it.
     listen: listen.length > 0 ? listen : [{ host: '127.0.0.1', port: defaultPort, orAnyPort: true }],
     slots,
     stateDir: values.state ?? defaultStateDir(env),
     storeBytes,
+    ...(jobMemoryBytes === undefined ? {} : { jobMemoryBytes }),
     insecure: values.insecure ?? false,
   };
 }

@@ -18,6 +18,7 @@ import type { ActionCache } from '../store/action-cache.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { namedByCommand, type UnderstoodAction } from './action-input.ts';
 import { rememberingPut, storeOutputs } from './outputs.ts';
+import type { MemoryBounds } from './memory-bounds.ts';
 import { madeDirectories, sandboxJob } from './sandbox-job.ts';
 import type { SandboxResult, Trouble } from './sandbox.ts';
 import type { SlotPool } from './slots.ts';
@@ -33,6 +34,7 @@ export type ActionWorld = {
   readonly trees: Trees;
   readonly toolchains: WorkerToolchains;
   readonly slots: SlotPool;
+  readonly memory: MemoryBounds;
   /** The time of day, in milliseconds. */
   readonly now: () => number;
 };
@@ -68,7 +70,7 @@ export async function runAction(world: ActionWorld, request: ActionRequest): Pro
   });
   try {
     times.prepared = world.now();
-    const job = sandboxJob(world.stateDir, action, { tree, toolchain });
+    const job = sandboxJob(world, action, { tree, toolchain });
     const onStart = (): void => {
       times.started = world.now();
       request.onStart();
@@ -102,6 +104,7 @@ const troubleCodes: Readonly<Record<Trouble, number>> = {
   deadline: grpcCode.DEADLINE_EXCEEDED,
   'disk-full': grpcCode.RESOURCE_EXHAUSTED,
   'output-limit': grpcCode.RESOURCE_EXHAUSTED,
+  memory: grpcCode.RESOURCE_EXHAUSTED,
   signal: grpcCode.INTERNAL,
 };
 

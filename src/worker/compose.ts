@@ -7,6 +7,7 @@ import { zstdReady } from '../reapi/zstd.ts';
 import { openActionCache, type ActionCache } from '../store/action-cache.ts';
 import { openDiskStore, type DiskStore } from '../store/disk.ts';
 import type { ActionWorld } from './action.ts';
+import type { MemoryBounds } from './memory-bounds.ts';
 import { newOperations, type Operations } from './operations.ts';
 import type { SlotPool } from './slots.ts';
 import { actionCacheService } from './services/action-cache.ts';
@@ -25,6 +26,7 @@ export type PartsOptions = {
   readonly stateDir: string;
   readonly storeBytes: number;
   readonly slots: SlotPool;
+  readonly memory: MemoryBounds;
   readonly compilers: CompilerView;
   readonly log: (event: ToolchainEvent) => void;
 };
@@ -38,7 +40,7 @@ export type Parts = {
 };
 
 export async function openParts(options: PartsOptions): Promise<Parts> {
-  const { name, stateDir, storeBytes, slots, compilers, log } = options;
+  const { name, stateDir, storeBytes, slots, memory, compilers, log } = options;
   await zstdReady();
   const storeDir = join(stateDir, 'store');
   const store = await openDiskStore({ directory: storeDir, maxBytes: storeBytes, clock: realClock });
@@ -49,7 +51,8 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   const toolchains = await openToolchains({ directory: toolchainDir, ...compilers, log });
   const uploads = newUploads();
   const operations = newOperations();
-  const action: ActionWorld = { name, stateDir, store, results, trees, toolchains, slots, now: () => Date.now() };
+  const now = (): number => Date.now();
+  const action: ActionWorld = { name, stateDir, store, results, trees, toolchains, slots, memory, now };
   const handlers = [
     ...capabilitiesService({ name, slots: slots.size, toolchains: toolchains.announced }),
     ...casService({ store, uploads }),

@@ -76,7 +76,7 @@ export type Usage = {
 };
 
 /** What the sandbox saw that makes a failure not the user's. */
-export type Trouble = 'deadline' | 'output-limit' | 'disk-full' | 'signal';
+export type Trouble = 'deadline' | 'output-limit' | 'disk-full' | 'signal' | 'memory';
 
 export type Frame =
   | { readonly tag: 'ready' }

@@ -184,7 +184,7 @@ test('what is asked for outside of its place is refused, and the slot lives', as
 test('bytes that are no job are refused by the init, whatever they are', async () => {
   const { initPath, stateDir, runAs } = fixture.options;
   const ids = runAs === undefined ? ['-', '-'] : [String(runAs.uid), String(runAs.gid)];
-  const init = spawn(initPath, [stateDir, ...ids], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const init = spawn(initPath, [stateDir, ...ids, ''], { stdio: ['pipe', 'pipe', 'ignore'] });
   const read = newFrameReader();
   const frames = (async function* () {
     for await (const chunk of init.stdout) yield* read(chunk as Buffer);

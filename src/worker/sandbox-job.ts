@@ -1,7 +1,7 @@
 // An action as the sandbox takes it: its root, what it runs, and how much it may use.
-import { totalmem } from 'node:os';
 import { posix, relative } from 'node:path';
 import type { UnderstoodAction } from './action-input.ts';
+import type { MemoryBounds } from './memory-bounds.ts';
 import { hostPaths, type Limits, type SandboxJob, type SandboxRoot } from './sandbox.ts';
 import type { PreparedTree } from './trees.ts';
 import { wholeDirectories, type Lower, type WholeDirectory } from './whole-directories.ts';
@@ -10,24 +10,22 @@ export type JobPlaces = { readonly tree: PreparedTree; readonly toolchain: Lower
 
 // Where a plain action's input root appears, beside the tools of the box.
 const plainRoot = 'build';
-// Of address space: no process of a job has use for more than the box has. Asking costs 40 µs.
-const boxMemoryBytes = totalmem();
 // gcc runs four processes, `make` inside a plain action some more; a fork bomb ends here.
-const maxProcesses = 512;
+export const maxProcesses = 512;
 // Of objects with debug information the largest seen have some 100 MB.
 const maxOutputBytes = 256 << 20;
 // tmpfs, that is memory: outputs, and the compiler's temporary files (assembler text is some five times the object).
 const maxDiskBytes = 2 * 2 ** 30;
 
-function limitsFor({ timeoutMs }: UnderstoodAction): Limits {
+function limitsFor({ timeoutMs }: UnderstoodAction, { jobBytes }: MemoryBounds): Limits {
   return {
     wallMs: timeoutMs,
     // Per process: one that is busy on one processor may use its whole time.
     cpuSeconds: Math.ceil(timeoutMs / 1000) + 1,
-    memoryBytes: boxMemoryBytes,
+    memoryBytes: jobBytes,
     processes: maxProcesses,
     outputBytes: maxOutputBytes,
-    diskBytes: maxDiskBytes,
+    diskBytes: Math.min(maxDiskBytes, jobBytes),
   };
 }
 
@@ -69,7 +67,13 @@ function wholeIn(action: UnderstoodAction, { tree, toolchain }: JobPlaces, laid:
   });
 }
 
-export function sandboxJob(stateDir: string, action: UnderstoodAction, places: JobPlaces): SandboxJob {
+export type JobSurroundings = { readonly stateDir: string; readonly memory: MemoryBounds };
+
+export function sandboxJob(
+  { stateDir, memory }: JobSurroundings,
+  action: UnderstoodAction,
+  places: JobPlaces,
+): SandboxJob {
   const { tree } = places;
   const { command, directory, terminal } = action;
   const base = action.isRoot ? '/' : `/${plainRoot}`;
@@ -87,6 +91,6 @@ export function sandboxJob(stateDir: string, action: UnderstoodAction, places: J
     cwd: posix.join(base, directory),
     outputs: action.outputs.map(({ path }) => path),
     ...(terminal === undefined ? {} : { terminal }),
-    limits: limitsFor(action),
+    limits: limitsFor(action, memory),
   };
 }

@@ -1,6 +1,7 @@
 // A slot: one sandbox init that runs one job at a time, each in fresh namespaces. A slot that breaks is killed with
 // everything in it, and the next job starts it anew (1–2 ms, and Node's 5 for starting any process).
 import { spawn, type ChildProcess } from 'node:child_process';
+import type { SlotGroup } from './control-groups.ts';
 import { abortFrame, encodeJob, newFrameReader } from './sandbox-codec.ts';
 import type { Frame, SandboxJob, SandboxOutput, Trouble, Usage } from './sandbox-codec.ts';
 
@@ -29,6 +30,7 @@ export type SlotOptions = {
   readonly runAs?: { readonly uid: number; readonly gid: number };
   /** For plain actions: `hostPaths` can be shown to jobs. */
   readonly host: boolean;
+  readonly group?: SlotGroup;
 };
 
 export type Slot = {
@@ -69,9 +71,9 @@ type Init = {
   readonly gone: Promise<void>;
 };
 
-function startInit({ initPath, stateDir, runAs, host }: SlotOptions): Init {
+function startInit({ initPath, stateDir, runAs, host, group }: SlotOptions): Init {
   const ids = runAs === undefined ? ['-', '-'] : [String(runAs.uid), String(runAs.gid)];
-  const args = [stateDir, ...ids, ...(host ? hostPaths : [])];
+  const args = [stateDir, ...ids, (group?.entrances ?? []).join('\n'), ...(host ? hostPaths : [])];
   const child = spawn(initPath, args, { stdio: ['pipe', 'pipe', 'ignore'], env: {}, cwd: '/' });
   let listener: ((frame: Frame) => void) | undefined;
   let mourner: ((why: string) => void) | undefined;
@@ -221,6 +223,17 @@ async function startWorking(options: SlotOptions): Promise<Init | SlotRefusal> {
   return init;
 }
 
+/** What the kernel killed for want of memory is no compile's failure, whatever the compiler's driver makes of it. */
+async function withMemoryKills(
+  group: SlotGroup | undefined,
+  run: () => Promise<SandboxResult>,
+): Promise<SandboxResult> {
+  const before = group?.memoryKills() ?? 0;
+  const result = await run();
+  if (result.kind !== 'ran' || (group?.memoryKills() ?? 0) === before) return result;
+  return { ...result, trouble: ['memory', ...result.trouble] };
+}
+
 /** Starts a slot, or says what this box lacks. A later death is mended by itself, at the next job. */
 export async function startSlot(options: SlotOptions): Promise<Slot | SlotRefusal> {
   const started = await startWorking(options);
@@ -245,7 +258,7 @@ export async function startSlot(options: SlotOptions): Promise<Slot | SlotRefusa
     }
     if (signal?.aborted === true) return { kind: 'cancelled' };
     if (init.dead() !== undefined) return { kind: 'failed', why: 'the slot is closed' };
-    return runOn(init, job, signal);
+    return withMemoryKills(options.group, () => runOn(init, job, signal));
   };
   const run: Slot['run'] = async (job, signal) => {
     if (isClosed) return { kind: 'failed', why: 'the slot is closed' };

@@ -1,4 +1,7 @@
 // The slots of this worker: each a sandbox that runs one job at a time, and a queue before them.
+import { openControlGroups } from './control-groups.ts';
+import type { MemoryBounds } from './memory-bounds.ts';
+import { maxProcesses } from './sandbox-job.ts';
 import { isRefusal, startSlot, type Slot, type SlotRefusal } from './sandbox.ts';
 import { queueBefore, type SlotQueue } from './slot-queue.ts';
 
@@ -9,10 +12,18 @@ export type SlotPool = SlotQueue & {
   readonly close: () => Promise<void>;
 };
 
-export type SlotPoolOptions = { readonly size: number; readonly initPath: string; readonly stateDir: string };
+export type SlotPoolOptions = {
+  readonly size: number;
+  readonly initPath: string;
+  readonly stateDir: string;
+  readonly memory: MemoryBounds;
+};
 
 // Debian's policy reserves the range, and containers that map 65,536 ids have it.
 const firstSlotUid = 65_000;
+
+// The keeper, the init and the leader, and one leader that is about to end.
+const processesAround = 4;
 
 function runAs(index: number): { readonly runAs: { readonly uid: number; readonly gid: number } } | undefined {
   if (process.getuid?.() !== 0) return undefined;
@@ -21,13 +32,16 @@ function runAs(index: number): { readonly runAs: { readonly uid: number; readonl
 }
 
 export async function startSlots(options: SlotPoolOptions): Promise<SlotPool | SlotRefusal> {
-  const { size, initPath, stateDir } = options;
+  const { size, initPath, stateDir, memory } = options;
+  const groups = openControlGroups({ slots: size, ...memory, processes: maxProcesses + processesAround });
   const slots: Slot[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(slots.map((slot) => slot.close()));
+    groups.close();
   };
   for (let index = 0; index < size; index += 1) {
-    const slot = await startSlot({ initPath, stateDir, host: true, ...runAs(index) });
+    const group = groups.slots[index];
+    const slot = await startSlot({ initPath, stateDir, host: true, ...(group && { group }), ...runAs(index) });
     if (isRefusal(slot)) {
       await close();
       return slot;

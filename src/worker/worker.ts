@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { isIP } from 'node:net';
 import { serve, type Handler, type Listener, type Serving } from '../reapi/server.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
+import { memoryBounds } from './memory-bounds.ts';
 import { startSlots, type SlotPool } from './slots.ts';
 import { clearStaleSocket, lockState, type StateLock } from './state-lock.ts';
 import type { ToolchainEvent } from './toolchains.ts';
@@ -26,6 +27,8 @@ export type WorkerOptions = {
   readonly slots: number;
   readonly stateDir: string;
   readonly storeBytes: number;
+  /** The most that one job may take; without it, what the box can give. */
+  readonly jobMemoryBytes?: number;
   /** Anybody who reaches a listener beyond loopback may have this box compile. */
   readonly insecure: boolean;
   /** The sandbox's init. */
@@ -61,12 +64,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
   const lock = await lockState(options.stateDir);
   if (lock.kind === 'busy') return { kind: 'refused', reason: 'state', why: lock.why };
   const { slots: size, initPath, stateDir } = options;
-  const slots = await startSlots({ size, initPath, stateDir });
+  const memory = memoryBounds(options.jobMemoryBytes);
+  const slots = await startSlots({ size, initPath, stateDir, memory });
   if (slots.kind === 'refused') {
     lock.release();
     return { kind: 'refused', reason: 'sandbox', why: slots.why };
   }
-  const parts = await openParts({ ...options, name: hostname(), slots });
+  const parts = await openParts({ ...options, name: hostname(), slots, memory });
   const running = { lock, slots, parts };
   try {
     const { serving, addresses } = await listenAll(options, parts.handlers);
