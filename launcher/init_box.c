@@ -114,7 +114,9 @@ void close_doors(void)
 /* What is the same for every job is done once. */
 static void set_limits(void)
 {
-	set_limit(RLIMIT_CORE, 0);
+	/* With 0 a crash would still start the program, outside of every namespace, that core_pattern may name; with 1 it does
+	 * not, and nothing is written. The filter sees to it that this stays. */
+	set_limit(RLIMIT_CORE, 1);
 	set_limit(RLIMIT_NOFILE, 4096);
 	set_limit(RLIMIT_MEMLOCK, 64 << 10);
 	set_limit(RLIMIT_MSGQUEUE, 0);

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -107,7 +108,7 @@ enum { op_load = 0x20, op_equal = 0x15, op_at_least = 0x35, op_any_set = 0x45, o
 #define REFUSE(number) (0x00050000U | (number))
 enum { at_number = 0, at_architecture = 4, at_arguments = 16 };
 
-enum { numbers = 512, most_regions = 256, most_steps = 32 + 2 * most_regions };
+enum { numbers = 512, most_regions = 256, most_steps = 64 + 2 * most_regions };
 
 static struct kernel_filter steps[most_steps];
 static unsigned short step_count;
@@ -172,10 +173,21 @@ void compile_filter(void)
 	step(op_any_set, new_namespaces, 0, 1);
 	step(op_return, REFUSE(EPERM), 0, 0);
 	step(op_return, ALLOW, 0, 0);
-	/* Limits of oneself only: the leader has the same uid. */
-	step(op_equal, SYS_prlimit64, 0, 4);
+	/* Limits of oneself only, for the leader has the same uid; that of cores may be read. */
+	step(op_equal, SYS_prlimit64, 0, 10);
 	step(op_load, at_arguments, 0, 0);
+	step(op_equal, 0, 0, 6);
+	step(op_load, at_arguments + 8, 0, 0);
+	step(op_equal, RLIMIT_CORE, 0, 5);
+	step(op_load, at_arguments + 16, 0, 0);
+	step(op_equal, 0, 0, 2);
+	step(op_load, at_arguments + 20, 0, 0);
 	step(op_equal, 0, 1, 0);
+	step(op_return, REFUSE(EPERM), 0, 0);
+	step(op_return, ALLOW, 0, 0);
+	step(op_equal, SYS_setrlimit, 0, 4);
+	step(op_load, at_arguments, 0, 0);
+	step(op_equal, RLIMIT_CORE, 0, 1);
 	step(op_return, REFUSE(EPERM), 0, 0);
 	step(op_return, ALLOW, 0, 0);
 	/* Of the families that make pairs, the one that stays in the kernel's memory. */

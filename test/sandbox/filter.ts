@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { compile, sourceOf } from './fixture.ts';
 
-export type Call = { readonly number: number; readonly architecture?: number; readonly argument?: number };
+export type Call = { readonly number: number; readonly architecture?: number; readonly args?: readonly number[] };
 export type Verdict = 'allowed' | 'EPERM' | 'ENOSYS';
 export type Filter = (call: Call) => Verdict;
 
@@ -13,8 +13,20 @@ const verdicts: Readonly<Record<number, Verdict>> = { 0x7fff0000: 'allowed', 0x5
 export const architectures = { x64: 0xc000003e, arm64: 0xc00000b7, ia32: 0x40000003 } as const;
 const here = process.arch === 'arm64' ? architectures.arm64 : architectures.x64;
 
-function run(steps: readonly Step[], { number, architecture = here, argument = 0 }: Call): Verdict {
-  const data: Readonly<Record<number, number>> = { 0: number, 4: architecture, 16: argument };
+/** As struct seccomp_data has them: the lower word first. */
+function argumentWords(args: readonly number[]): Readonly<Record<number, number>> {
+  const words = [0, 1, 2, 3, 4, 5].flatMap((at) => {
+    const value = args[at] ?? 0;
+    return [
+      [16 + 8 * at, value % 2 ** 32],
+      [20 + 8 * at, Math.floor(value / 2 ** 32)],
+    ] as const;
+  });
+  return Object.fromEntries(words);
+}
+
+function run(steps: readonly Step[], { number, architecture = here, args = [] }: Call): Verdict {
+  const data: Readonly<Record<number, number>> = { 0: number, 4: architecture, ...argumentWords(args) };
   let accumulator = 0;
   for (let at = 0; ; at += 1) {
     const { code, jumpTrue, jumpFalse, k } = steps[at] ?? fail('the filter runs over its end');

@@ -48,7 +48,7 @@ function verdictsOf(names: string): Readonly<Record<string, Verdict>> {
     .trim()
     .split(/\s+/)
     .filter((name) => numbers.has(name));
-  return Object.fromEntries(here.map((name) => [name, filter({ number: numbers.get(name) ?? -1, argument: 0 })]));
+  return Object.fromEntries(here.map((name) => [name, filter({ number: numbers.get(name) ?? -1 })]));
 }
 
 const differing = (names: string, wanted: Verdict): readonly string[] =>
@@ -85,7 +85,7 @@ test('the calls of another architecture are forbidden', () => {
 });
 
 test('no new namespace by clone, no pair of sockets but those of the kernel’s memory, no limits of others', () => {
-  const verdict = (name: string, argument: number): Verdict => filter({ number: numbers.get(name) ?? -1, argument });
+  const verdict = (name: string, ...args: number[]): Verdict => filter({ number: numbers.get(name) ?? -1, args });
   const threads = 0x3d0f00;
   const namespaces = [0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000];
   assert.equal(verdict('clone', threads), 'allowed');
@@ -94,7 +94,17 @@ test('no new namespace by clone, no pair of sockets but those of the kernel’s 
     [verdict('socketpair', 1), verdict('socketpair', 2), verdict('socketpair', 30)],
     ['allowed', 'EPERM', 'EPERM'],
   );
+  const [ofFiles, ofCores, somewhere] = [7, 4, 2 ** 40];
   assert.deepEqual([verdict('prlimit64', 0), verdict('prlimit64', 1)], ['allowed', 'EPERM']);
+  assert.deepEqual(
+    [verdict('prlimit64', 0, ofFiles, somewhere), verdict('prlimit64', 0, ofCores)],
+    ['allowed', 'allowed'],
+  );
+  assert.deepEqual(
+    [verdict('prlimit64', 0, ofCores, somewhere), verdict('prlimit64', 0, ofCores, 8)],
+    ['EPERM', 'EPERM'],
+  );
+  assert.deepEqual([verdict('setrlimit', ofFiles), verdict('setrlimit', ofCores)], ['allowed', 'EPERM']);
 });
 
 test('in a job, each number that the filter refuses gives the error that the filter names', async () => {

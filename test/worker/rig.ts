@@ -25,8 +25,10 @@ export function blobOf(content: string | Uint8Array): Blob {
   return { digest: digestOf(bytes), bytes };
 }
 
-/** Paths to contents: a Uint8Array or text is a file, `{ target }` a symbolic link. */
-export type Tree = Readonly<Record<string, string | Uint8Array | { readonly target: string }>>;
+/** Paths to contents: a Uint8Array or text is a file, `{ program }` one to execute, `{ target }` a symbolic link. */
+export type Tree = Readonly<
+  Record<string, string | Uint8Array | { readonly target: string } | { readonly program: Uint8Array }>
+>;
 
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   Buffer.compare(Buffer.from(a.name), Buffer.from(b.name));
@@ -42,9 +44,10 @@ export function treeBlobs(tree: Tree): { readonly root: Digest; readonly blobs: 
     else if (typeof content === 'object' && 'target' in content) {
       message.symlinks.push({ name, target: content.target, nodeProperties: undefined });
     } else {
-      const blob = blobOf(content);
+      const isExecutable = typeof content === 'object' && 'program' in content;
+      const blob = blobOf(isExecutable ? content.program : content);
       blobs.push(blob);
-      message.files.push({ name, digest: blob.digest, isExecutable: false, nodeProperties: undefined });
+      message.files.push({ name, digest: blob.digest, isExecutable, nodeProperties: undefined });
     }
   }
   for (const [name, inner] of below) {
@@ -117,7 +120,7 @@ export type RunningWorker = {
   ) => ReturnType<ReapiClient['execute']>;
 };
 
-export type WorkerSpec = Partial<Pick<WorkerOptions, 'slots' | 'storeBytes' | 'stateDir'>> & {
+export type WorkerSpec = Partial<Pick<WorkerOptions, 'slots' | 'storeBytes' | 'stateDir' | 'jobMemoryBytes'>> & {
   readonly toolchains?: readonly (Toolchain | NotACompiler)[];
 };
 
@@ -130,6 +133,7 @@ export async function optionsIn(directory: string, spec: WorkerSpec = {}): Promi
     slots: spec.slots ?? 2,
     stateDir: spec.stateDir ?? join(directory, 'state'),
     storeBytes: spec.storeBytes ?? 1 << 30,
+    ...(spec.jobMemoryBytes === undefined ? {} : { jobMemoryBytes: spec.jobMemoryBytes }),
     insecure: false,
     initPath: init,
     compilers: {
