@@ -14,6 +14,7 @@ import { zstdReady } from '../../src/reapi/zstd.ts';
 import { openActionCache } from '../../src/store/action-cache.ts';
 import type { BlobStore } from '../../src/store/blob-store.ts';
 import { openDiskStore } from '../../src/store/disk.ts';
+import { openClients } from '../../src/worker/clients.ts';
 import { newDirectories } from '../../src/worker/directories.ts';
 import { localCompilers } from '../../src/worker/local-compilers.ts';
 import { memoryBounds } from '../../src/worker/memory-bounds.ts';
@@ -139,16 +140,17 @@ const slots = {
   close: async () => undefined,
 } as const;
 const uploads = newUploads();
+const clients = openClients({ store, directories: newDirectories(store), path: join(state, 'holders') });
 const name = 'stand-in';
 const trees = checkedTrees(store);
 const shared = { store, results, trees, toolchains, slots, memory: memoryBounds() };
 const action = { name, stateDir: state, ...shared, now: () => Date.now() };
 const handlers = [
   ...capabilitiesService({ name, slots: size, toolchains: toolchains.announced }),
-  ...casService({ store, uploads }),
-  ...byteStreamService({ store, uploads }),
-  ...actionCacheService({ store, results }),
-  ...executionService({ action, operations: newOperations(), uploads }),
+  ...casService({ clients, uploads }),
+  ...byteStreamService({ clients, uploads }),
+  ...actionCacheService({ store, results, clients }),
+  ...executionService({ action, operations: newOperations(), uploads, clients }),
 ];
 const serving = await serve(handlers, [{ kind: 'tcp', host: address, port: Number(port) }]);
 process.once('SIGTERM', () => {

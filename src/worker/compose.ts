@@ -7,6 +7,8 @@ import { zstdReady } from '../reapi/zstd.ts';
 import { openActionCache, type ActionCache } from '../store/action-cache.ts';
 import { openDiskStore, type DiskStore } from '../store/disk.ts';
 import type { ActionWorld } from './action.ts';
+import { openClients, type Clients } from './clients.ts';
+import { newDirectories } from './directories.ts';
 import type { MemoryBounds } from './memory-bounds.ts';
 import { newOperations, type Operations } from './operations.ts';
 import type { SlotPool } from './slots.ts';
@@ -34,6 +36,7 @@ export type PartsOptions = {
 export type Parts = {
   readonly store: DiskStore;
   readonly results: ActionCache;
+  readonly clients: Clients;
   readonly toolchains: WorkerToolchains;
   readonly operations: Operations;
   readonly handlers: readonly Handler[];
@@ -45,7 +48,9 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   const storeDir = join(stateDir, 'store');
   const store = await openDiskStore({ directory: storeDir, maxBytes: storeBytes, clock: realClock });
   const results = openActionCache({ path: join(storeDir, 'results'), store, clock: realClock });
-  const trees = await openTrees({ directory: join(stateDir, 'trees'), store });
+  const directories = newDirectories(store);
+  const trees = await openTrees({ directory: join(stateDir, 'trees'), store, directories });
+  const clients = openClients({ store, directories, path: join(storeDir, 'holders') });
   const toolchainDir = join(stateDir, 'toolchains');
   mkdirSync(toolchainDir, { recursive: true, mode: 0o755 });
   const toolchains = await openToolchains({ directory: toolchainDir, ...compilers, log });
@@ -55,10 +60,10 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   const action: ActionWorld = { name, stateDir, store, results, trees, toolchains, slots, memory, now };
   const handlers = [
     ...capabilitiesService({ name, slots: slots.size, toolchains: toolchains.announced }),
-    ...casService({ store, uploads }),
-    ...byteStreamService({ store, uploads }),
-    ...actionCacheService({ store, results }),
-    ...executionService({ action, operations, uploads }),
+    ...casService({ clients, uploads }),
+    ...byteStreamService({ clients, uploads }),
+    ...actionCacheService({ store, results, clients }),
+    ...executionService({ action, operations, uploads, clients }),
   ];
-  return { store, results, toolchains, operations, handlers };
+  return { store, results, clients, toolchains, operations, handlers };
 }

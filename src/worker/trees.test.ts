@@ -20,6 +20,7 @@ import { missingBlobsOf, type GrpcError } from '../reapi/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { openDiskStore } from '../store/disk.ts';
 import { secondsOf } from './layers.ts';
+import { newDirectories } from './directories.ts';
 import { openTrees, type PreparedTree, type Trees } from './trees.ts';
 
 type FileSpec = { readonly text: string; readonly executable?: boolean; readonly mtimeNs?: bigint };
@@ -139,7 +140,12 @@ async function withTrees(body: (world: World) => Promise<void>): Promise<void> {
       store.write(digest, bytes);
       return digest;
     };
-    await body({ store, trees: await openTrees({ directory: join(directory, 'trees'), store }), put, directory });
+    await body({
+      store,
+      trees: await openTrees({ directory: join(directory, 'trees'), store, directories: newDirectories(store) }),
+      put,
+      directory,
+    });
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import type { Digest, DigestKey } from '../reapi/digest.ts';
 import { GrpcError, grpcCode, missingBlobsError } from '../reapi/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
-import { newDirectories, type TreeFile } from './directories.ts';
+import type { Directories, TreeFile } from './directories.ts';
 import type { Addition } from './sandbox.ts';
 import { openLayers, type Layer, type Layers } from './layers.ts';
 import {
@@ -57,7 +57,11 @@ export type Trees = {
   readonly prepare: (request: TreeRequest) => Promise<PreparedTree>;
 };
 
-export type TreesOptions = { readonly directory: string; readonly store: BlobStore };
+export type TreesOptions = {
+  readonly directory: string;
+  readonly store: BlobStore;
+  readonly directories: Directories;
+};
 
 // What a job may carry itself: a file costs the sandbox some 10 µs each time, a new layer some 40 µs a file once and
 // one more directory to look names up in for all who come after.
@@ -78,8 +82,7 @@ type Stack = {
   readonly ready: Promise<void>;
 };
 
-export async function openTrees({ directory, store }: TreesOptions): Promise<Trees> {
-  const directories = newDirectories(store);
+export async function openTrees({ directory, store, directories }: TreesOptions): Promise<Trees> {
   const layers = await openLayers(directory, store);
   const shelf = newShelf(layers);
   const emptyLower: Lower = { path: layers.emptyPath, directories: countDirectories([]) };

@@ -127,6 +127,7 @@ async function close({ lock, slots, parts }: Running): Promise<void> {
   await slots.close();
   parts.toolchains.close();
   parts.results.close();
+  parts.clients.close();
   await parts.store.close();
   lock.release();
 }

@@ -27,24 +27,28 @@ const messageBytes = 256 << 10;
 // A frame larger than the content by more than this is no honest one (zstd adds some 0.4 % at worst).
 const maxFrameOverheadBytes = 1 << 20;
 
-export function byteStreamService({ store, uploads }: CasWorld): readonly Handler[] {
+export function byteStreamService({ clients, uploads }: CasWorld): readonly Handler[] {
   const broken = newBrokenUploads();
   return [
-    serverStream({ path: path('Read'), request: ReadRequest, response: ReadResponse }, (request, _context, send) =>
-      readBlob(store, request, send),
+    serverStream({ path: path('Read'), request: ReadRequest, response: ReadResponse }, (request, { peer }, send) =>
+      readBlob(clients.of(peer).store, request, send),
     ),
-    clientStream({ path: path('Write'), request: WriteRequest, response: WriteResponse }, async (requests) => {
-      try {
-        return await writeBlob({ store, uploads }, broken, requests);
-      } catch (error) {
-        throw grpcErrorFrom(error);
-      }
-    }),
+    clientStream(
+      { path: path('Write'), request: WriteRequest, response: WriteResponse },
+      async (requests, { peer }) => {
+        try {
+          return await writeBlob({ store: clients.of(peer).store, uploads }, broken, requests);
+        } catch (error) {
+          throw grpcErrorFrom(error);
+        }
+      },
+    ),
     unary(
       { path: path('QueryWriteStatus'), request: QueryWriteStatusRequest, response: QueryWriteStatusResponse },
-      ({ resourceName }) => {
+      ({ resourceName }, { peer }) => {
         const { digest } = parsed(resourceName, true);
-        if (store.missing([digest]).length === 0) return { committedSize: digest.sizeBytes, complete: true };
+        if (clients.of(peer).store.missing([digest]).length === 0)
+          return { committedSize: digest.sizeBytes, complete: true };
         const committedSize = broken.receivedBytes(resourceName);
         if (committedSize === undefined) throw new GrpcError(grpcCode.NOT_FOUND, 'no such upload is known');
         return { committedSize, complete: false };
@@ -86,8 +90,10 @@ async function* framed(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   if (!some) yield compress(Buffer.alloc(0));
 }
 
+type Writing = { readonly store: BlobStore; readonly uploads: CasWorld['uploads'] };
+
 async function writeBlob(
-  world: CasWorld,
+  world: Writing,
   broken: BrokenUploads,
   requests: AsyncIterable<WriteRequest>,
 ): Promise<WriteResponse> {

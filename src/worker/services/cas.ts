@@ -19,6 +19,7 @@ import type { Status } from '../../reapi/gen/rpc.ts';
 import { clientStream, serverStream, unary, type Handler, type Send } from '../../reapi/server.ts';
 import { compress, decompress } from '../../reapi/zstd.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
+import type { Clients } from '../clients.ts';
 import { withoutIdling, type Uploads } from '../uploads.ts';
 import {
   checkDigestFunction,
@@ -30,7 +31,7 @@ import {
   servicePrefix,
 } from './checks.ts';
 
-export type CasWorld = { readonly store: BlobStore; readonly uploads: Uploads };
+export type CasWorld = { readonly clients: Clients; readonly uploads: Uploads };
 
 // A batch as decoded: the message and its copies of the blobs.
 const batchMemoryBytes = 2 * maxBatchBytes;
@@ -40,33 +41,33 @@ const maxTreeDirectories = 300_000;
 
 const path = (method: string): string => `${servicePrefix}.ContentAddressableStorage/${method}`;
 
-export function casService({ store, uploads }: CasWorld): readonly Handler[] {
+export function casService({ clients, uploads }: CasWorld): readonly Handler[] {
   return [
     unary(
       { path: path('FindMissingBlobs'), request: FindMissingBlobsRequest, response: FindMissingBlobsResponse },
-      (request) => {
+      (request, { peer }) => {
         checkDigestFunction(request.digestFunction);
         const digests = request.blobDigests.map((digest) => checkedDigest(digest, 'a digest'));
-        return { missingBlobDigests: store.missing(digests) };
+        return { missingBlobDigests: clients.of(peer).store.missing(digests) };
       },
     ),
     // A call with one request, taken as a stream: the handler then runs when the call begins, not when all of the
     // message is there, and an Execute that comes behind it knows that these blobs are on their way.
     clientStream(
       { path: path('BatchUpdateBlobs'), request: BatchUpdateBlobsRequest, response: BatchUpdateBlobsResponse },
-      (requests) =>
+      (requests, { peer }) =>
         uploads.run(batchMemoryBytes, async () => {
-          for await (const request of withoutIdling(requests)) return updateBlobs(store, request);
+          for await (const request of withoutIdling(requests)) return updateBlobs(clients.of(peer).store, request);
           throw invalid('the request is empty');
         }),
     ),
     unary(
       { path: path('BatchReadBlobs'), request: BatchReadBlobsRequest, response: BatchReadBlobsResponse },
-      (request) => readBlobs(store, request),
+      (request, { peer }) => readBlobs(clients.of(peer).store, request),
     ),
     serverStream(
       { path: path('GetTree'), request: GetTreeRequest, response: GetTreeResponse },
-      (request, _context, send) => sendTree(store, request, send),
+      (request, { peer }, send) => sendTree(clients.of(peer).store, request, send),
     ),
   ];
 }

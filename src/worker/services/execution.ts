@@ -26,6 +26,7 @@ import type { BlobStore } from '../../store/blob-store.ts';
 import { clientOf } from '../../trust/peer.ts';
 import { understandAction, type UnderstoodAction } from '../action-input.ts';
 import { runAction, type ActionEnd, type ActionRequest, type ActionWorld } from '../action.ts';
+import type { Client, Clients } from '../clients.ts';
 import type { Operation, Operations, OperationState } from '../operations.ts';
 import { packedFor, type Wanted } from '../result-transport.ts';
 import { withoutIdling, type Uploads } from '../uploads.ts';
@@ -35,6 +36,7 @@ export type ExecutionWorld = {
   readonly action: ActionWorld;
   readonly operations: Operations;
   readonly uploads: Uploads;
+  readonly clients: Clients;
 };
 
 // Most compiles end sooner, and then one message says all: another costs 0.3 ms of CPU.
@@ -54,7 +56,10 @@ export function executionService(world: ExecutionWorld): readonly Handler[] {
     // Directories knows that they are on their way.
     bothStream(
       { path: '/shoal.v1.Execution/Execute', request: ShoalExecuteRequest, response: OperationMessage },
-      async (requests, context, send) => executeRequest(world, await takenInputs(world, requests), { context, send }),
+      async (requests, context, send) => {
+        const client = world.clients.of(context.peer);
+        return executeRequest(world, await takenInputs(world, client.store, requests), { context, send });
+      },
     ),
     serverStream(
       { path: path('WaitExecution'), request: WaitExecutionRequest, response: OperationMessage },
@@ -64,7 +69,7 @@ export function executionService(world: ExecutionWorld): readonly Handler[] {
         const shoal = context.header(inlineHeader) === 'zstd';
         const wanted = { inlineStdout: shoal, inlineStderr: shoal, inlineOutputFiles: [], shoal };
         await send(stateMessage(operation));
-        await follow(world.action.store, operation, { context, send, wanted });
+        await follow(world, operation, { context, send, wanted });
       },
     ),
   ];
@@ -76,9 +81,9 @@ async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, ca
   checkDigestFunction(request.digestFunction);
   const digest = checkedDigest(request.actionDigest, 'the action');
   const wanted = { ...request, shoal: caller.context.header(inlineHeader) === 'zstd' };
-  const action = await understood(world, digest);
+  const action = await understood(world, world.clients.of(caller.context.peer), digest);
   await follow(
-    world.action.store,
+    world,
     startOperation(world, { action, skipCacheLookup: request.skipCacheLookup, client: clientOf(caller.context.peer) }),
     { ...caller, wanted },
   );
@@ -89,7 +94,8 @@ async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, ca
  * each other, so one whose splices rest on what is not here waits for the uploads that had begun before it.
  */
 async function takenInputs(
-  { action: { store }, uploads }: ExecutionWorld,
+  { uploads }: ExecutionWorld,
+  store: BlobStore,
   requests: AsyncIterable<ShoalExecuteRequest>,
 ): Promise<ExecuteRequest> {
   const before = uploads.begun();
@@ -125,8 +131,16 @@ async function afterUploads<T>(uploads: Uploads, attempt: () => T | Promise<T>):
 }
 
 /** What fails before there is an operation ends the call itself. */
-async function understood({ action, uploads }: ExecutionWorld, digest: Digest): Promise<UnderstoodAction> {
-  return afterUploads(uploads, () => understandAction(action.store, digest));
+async function understood(
+  { uploads }: ExecutionWorld,
+  { store, checkTree }: Client,
+  digest: Digest,
+): Promise<UnderstoodAction> {
+  return afterUploads(uploads, () => {
+    const action = understandAction(store, digest);
+    checkTree(action.inputRoot);
+    return action;
+  });
 }
 
 type Start = Pick<ActionRequest, 'action' | 'skipCacheLookup' | 'client'>;
@@ -143,7 +157,11 @@ function startOperation(world: ExecutionWorld, start: Start): Operation {
 type Follower = Caller & { readonly wanted: Wanted };
 
 /** Sends the operation's states until it has ended, or the client has. */
-async function follow(store: BlobStore, operation: Operation, { context, send, wanted }: Follower): Promise<void> {
+async function follow(
+  { action: { store }, clients }: ExecutionWorld,
+  operation: Operation,
+  { context, send, wanted }: Follower,
+): Promise<void> {
   const leave = operation.wait();
   const { signal } = context;
   signal.addEventListener('abort', leave, { once: true });
@@ -158,6 +176,8 @@ async function follow(store: BlobStore, operation: Operation, { context, send, w
   }, firstWordMs);
   try {
     await operation.ended;
+    const state = operation.state();
+    if (state.kind === 'done') clients.of(context.peer).give(state.end.result);
     if (!signal.aborted) await send(doneMessage(store, operation, wanted));
   } finally {
     clearTimeout(timer);

@@ -39,7 +39,10 @@ import { readName, writeName } from '../../reapi/resource-name.ts';
 import { serve } from '../../reapi/server.ts';
 import { compress, decompress, zstdReady } from '../../reapi/zstd.ts';
 import { openActionCache } from '../../store/action-cache.ts';
-import { openDiskStore, type DiskStore } from '../../store/disk.ts';
+import type { BlobStore } from '../../store/blob-store.ts';
+import { openDiskStore } from '../../store/disk.ts';
+import { openClients } from '../clients.ts';
+import { newDirectories } from '../directories.ts';
 import { newUploads, withoutIdling, type Uploads } from '../uploads.ts';
 import { actionCacheService } from './action-cache.ts';
 import { byteStreamService } from './bytestream.ts';
@@ -49,7 +52,8 @@ import { casService } from './cas.ts';
 type World = {
   readonly channel: Channel;
   readonly client: ReapiClient;
-  readonly store: DiskStore;
+  readonly store: BlobStore;
+  readonly storedBytes: () => number;
   readonly uploads: Uploads;
   readonly path: string;
 };
@@ -66,11 +70,12 @@ async function withServices(body: (world: World) => Promise<void>): Promise<void
     const store = await openDiskStore({ directory, maxBytes: 1 << 28, clock: realClock });
     const results = openActionCache({ path: join(directory, 'results'), store, clock: realClock });
     const uploads = newUploads();
+    const clients = openClients({ store, directories: newDirectories(store), path: join(directory, 'holders') });
     const handlers = [
       ...capabilitiesService({ name: 'test', slots: 3, toolchains: () => [] }),
-      ...casService({ store, uploads }),
-      ...byteStreamService({ store, uploads }),
-      ...actionCacheService({ store, results }),
+      ...casService({ clients, uploads }),
+      ...byteStreamService({ clients, uploads }),
+      ...actionCacheService({ store, results, clients }),
     ];
     const path = join(directory, 'test.sock');
     const serving = await serve(handlers, [{ kind: 'unix', path }]);
@@ -78,7 +83,9 @@ async function withServices(body: (world: World) => Promise<void>): Promise<void
     const client = connect({ kind: 'unix', path }, { connectTimeoutMs: 5000 });
     try {
       await client.ready();
-      await body({ channel, client, store, uploads, path });
+      // As this box's own user sees it, who is at the other end of the socket.
+      const { store: own } = clients.of({ kind: 'local' });
+      await body({ channel, client, store: own, storedBytes: store.sizeBytes, uploads, path });
     } finally {
       client.close();
       channel.close();
@@ -330,7 +337,7 @@ test('an upload that is not what it says leaves nothing', () =>
     ];
     for (const parts of wrong) assert.equal(await codeOf(write(world, parts)), grpcCode.INVALID_ARGUMENT);
     assert.deepEqual(world.store.missing([digest]), [digest]);
-    assert.equal(world.store.sizeBytes(), 0);
+    assert.equal(world.storedBytes(), 0);
   }));
 
 test('a range is read as asked for, and refused where there is none', () =>
