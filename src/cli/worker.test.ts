@@ -20,6 +20,7 @@ test('without arguments the worker serves this box alone, on any port if the usu
   assert.ok(typeof settings === 'object');
   assert.deepEqual(settings.listen, [{ host: '127.0.0.1', port: 8475, orAnyPort: true }]);
   assert.equal(settings.stateDir, '/s/shoal/worker');
+  assert.equal(settings.audit, '/s/shoal/worker/audit.log');
   assert.equal(settings.insecure, false);
   assert.ok(settings.slots >= 1);
   assert.match(defaultStateDir({ XDG_STATE_HOME: 'relative' }), /^\/.*\/\.local\/state\/shoal\/worker$/);
@@ -38,5 +39,12 @@ test('what cannot be meant is named', () => {
   }
   const settings = parseWorkerArgs(['--listen', '0.0.0.0:1', '--listen', '[::]:2', '--insecure', '--slots=7'], {});
   assert.ok(typeof settings === 'object');
+  for (const [file, meant] of [
+    ['off', undefined],
+    ['/var/log/shoal/audit.log', '/var/log/shoal/audit.log'],
+  ] as const) {
+    const settings = parseWorkerArgs(['--audit', file], {});
+    assert.ok(typeof settings === 'object' && settings.audit === meant);
+  }
   assert.deepEqual([settings.listen.length, settings.insecure, settings.slots], [2, true, 7]);
 });

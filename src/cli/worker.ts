@@ -1,7 +1,7 @@
 // `shoal worker`: compile for others on this box, in the foreground. Prints `ready HOST:PORT` once it serves. SIGTERM
 // and SIGINT drain: no new jobs, those in flight are finished; a second signal ends it at once.
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { ensureNative } from '../native.ts';
@@ -19,6 +19,8 @@ export type WorkerSettings = {
   readonly stateDir: string;
   readonly storeBytes: number;
   readonly jobMemoryBytes?: number;
+  /** The audit log's file; undefined: none. */
+  readonly audit: string | undefined;
   readonly insecure: boolean;
 };
 
@@ -28,7 +30,8 @@ const maxSlots = 1024;
 // A C compiler takes some 30 MB before it has read anything.
 const leastJobMemoryBytes = 64 << 20;
 const usage =
-  'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--job-memory SIZE] [--insecure]';
+  'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--job-memory SIZE]\n' +
+  '                    [--audit FILE|off] [--insecure]';
 
 /** `ADDR:PORT`, `[V6]:PORT`, or an address alone. */
 export function parseListen(text: string): ListenAddress | undefined {
@@ -55,6 +58,7 @@ const flags = {
   state: { type: 'string' },
   'store-size': { type: 'string' },
   'job-memory': { type: 'string' },
+  audit: { type: 'string' },
   insecure: { type: 'boolean' },
 } as const;
 
@@ -80,15 +84,21 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
   if (values['job-memory'] !== undefined && (jobMemoryBytes ?? 0) < leastJobMemoryBytes) {
     return `--job-memory ${values['job-memory']}: not a size such as 2G, of 64M at least`;
   }
+  const state = values.state ?? defaultStateDir(env);
   return {
     // The usual port on this box alone; where another worker has it, any: the socket is how this box finds it.
     listen: listen.length > 0 ? listen : [{ host: '127.0.0.1', port: defaultPort, orAnyPort: true }],
     slots,
-    stateDir: values.state ?? defaultStateDir(env),
+    stateDir: state,
     storeBytes,
     ...(jobMemoryBytes === undefined ? {} : { jobMemoryBytes }),
+    audit: auditPath(values.audit, state),
     insecure: values.insecure ?? false,
   };
+}
+
+function auditPath(asked: string | undefined, state: string): string | undefined {
+  return asked === 'off' ? undefined : resolve(asked ?? join(state, 'audit.log'));
 }
 
 function parse(args: readonly string[]) {
@@ -168,5 +178,7 @@ function endOnSignals(worker: Worker): void {
     );
   };
   process.on('SIGTERM', end);
+  // Of a worker in a terminal it says that the terminal has gone; of a service, that its logs were rotated.
+  process.on('SIGHUP', process.stdout.isTTY ? end : worker.reopenLogs);
   process.on('SIGINT', end);
 }

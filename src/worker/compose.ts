@@ -1,6 +1,7 @@
 // Where the worker is put together: the only place that constructs its layers.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AuditEvent } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
 import type { Handler } from '../reapi/server.ts';
 import { zstdReady } from '../reapi/zstd.ts';
@@ -31,6 +32,7 @@ export type PartsOptions = {
   readonly memory: MemoryBounds;
   readonly compilers: CompilerView;
   readonly log: (event: ToolchainEvent) => void;
+  readonly audit: (event: AuditEvent) => void;
 };
 
 export type Parts = {
@@ -43,7 +45,7 @@ export type Parts = {
 };
 
 export async function openParts(options: PartsOptions): Promise<Parts> {
-  const { name, stateDir, storeBytes, slots, memory, compilers, log } = options;
+  const { name, stateDir, storeBytes, slots, memory, compilers, log, audit } = options;
   await zstdReady();
   const storeDir = join(stateDir, 'store');
   const store = await openDiskStore({ directory: storeDir, maxBytes: storeBytes, clock: realClock });
@@ -62,8 +64,8 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
     ...capabilitiesService({ name, slots: slots.size, toolchains: toolchains.announced }),
     ...casService({ clients, uploads }),
     ...byteStreamService({ clients, uploads }),
-    ...actionCacheService({ store, results, clients }),
-    ...executionService({ action, operations, uploads, clients }),
+    ...actionCacheService({ store, results, clients, audit }),
+    ...executionService({ action, operations, uploads, clients, audit }),
   ];
   return { store, results, clients, toolchains, operations, handlers };
 }

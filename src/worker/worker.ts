@@ -2,6 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isIP } from 'node:net';
+import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
+import { realClock } from '../observe/clock.ts';
 import { serve, type Handler, type Listener, type Serving } from '../reapi/server.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
 import { memoryBounds } from './memory-bounds.ts';
@@ -34,6 +36,8 @@ export type WorkerOptions = {
   /** The sandbox's init. */
   readonly initPath: string;
   readonly compilers: CompilerView;
+  /** Where the audit log goes; undefined: none is kept. */
+  readonly audit?: string | undefined;
   readonly log: (event: WorkerEvent) => void;
 };
 
@@ -44,6 +48,8 @@ export type Worker = {
   /** Refuses new jobs, finishes those in flight, then stops. */
   readonly drain: () => Promise<void>;
   readonly stop: () => Promise<void>;
+  /** After the audit log's file was moved away. */
+  readonly reopenLogs: () => void;
 };
 
 export type WorkerRefusal = {
@@ -70,10 +76,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
     lock.release();
     return { kind: 'refused', reason: 'sandbox', why: slots.why };
   }
-  const parts = await openParts({ ...options, name: hostname(), slots, memory });
-  const running = { lock, slots, parts };
+  const audit =
+    options.audit === undefined
+      ? noAudit
+      : openAuditLog({ path: options.audit, clock: realClock, now: () => Date.now() });
+  const parts = await openParts({ ...options, name: hostname(), slots, memory, audit: audit.audit });
+  const running = { lock, slots, parts, audit };
   try {
     const { serving, addresses } = await listenAll(options, parts.handlers);
+    audit.audit({ event: 'started', addresses });
     return workerOf({ ...running, serving, addresses });
   } catch (error) {
     await close(running);
@@ -121,14 +132,21 @@ async function unixListener({ unixSocket: path, log }: WorkerOptions): Promise<L
   return [];
 }
 
-type Running = { readonly lock: StateLock; readonly slots: SlotPool; readonly parts: Parts };
+type Running = {
+  readonly lock: StateLock;
+  readonly slots: SlotPool;
+  readonly parts: Parts;
+  readonly audit: AuditLog;
+};
 
-async function close({ lock, slots, parts }: Running): Promise<void> {
+async function close({ lock, slots, parts, audit }: Running): Promise<void> {
   await slots.close();
   parts.toolchains.close();
   parts.results.close();
   parts.clients.close();
   await parts.store.close();
+  audit.audit({ event: 'stopped' });
+  await audit.close();
   lock.release();
 }
 
@@ -141,7 +159,7 @@ const lastCallsMs = 2000;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function workerOf(running: Running & Listening): Worker {
-  const { serving, addresses, parts } = running;
+  const { serving, addresses, parts, audit } = running;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     stopping ??= (async () => {
@@ -156,5 +174,5 @@ function workerOf(running: Running & Listening): Worker {
     await Promise.race([serving.drain(), pause(lastCallsMs)]);
     await stop();
   };
-  return { kind: 'worker', addresses, drain, stop };
+  return { kind: 'worker', addresses, drain, stop, reopenLogs: audit.reopen };
 }

@@ -120,7 +120,9 @@ export type RunningWorker = {
   ) => ReturnType<ReapiClient['execute']>;
 };
 
-export type WorkerSpec = Partial<Pick<WorkerOptions, 'slots' | 'storeBytes' | 'stateDir' | 'jobMemoryBytes'>> & {
+export type WorkerSpec = Partial<
+  Pick<WorkerOptions, 'slots' | 'storeBytes' | 'stateDir' | 'jobMemoryBytes' | 'audit'>
+> & {
   readonly toolchains?: readonly (Toolchain | NotACompiler)[];
 };
 
@@ -135,6 +137,7 @@ export async function optionsIn(directory: string, spec: WorkerSpec = {}): Promi
     storeBytes: spec.storeBytes ?? 1 << 30,
     ...(spec.jobMemoryBytes === undefined ? {} : { jobMemoryBytes: spec.jobMemoryBytes }),
     insecure: false,
+    audit: spec.audit,
     initPath: init,
     compilers: {
       searched: [],

@@ -4,6 +4,7 @@ import type { Digest } from '../../reapi/digest.ts';
 import { GrpcError, grpcCode } from '../../reapi/errors.ts';
 import { ActionResult, GetActionResultRequest, UpdateActionResultRequest } from '../../reapi/gen/remote_execution.ts';
 import { unary, type Handler } from '../../reapi/server.ts';
+import type { AuditEvent } from '../../observe/audit-log.ts';
 import type { ActionCache } from '../../store/action-cache.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
 import { understandAction } from '../action-input.ts';
@@ -15,11 +16,12 @@ export type ActionCacheWorld = {
   readonly store: BlobStore;
   readonly results: ActionCache;
   readonly clients: Clients;
+  readonly audit: (event: AuditEvent) => void;
 };
 
 const path = (method: string): string => `${servicePrefix}.ActionCache/${method}`;
 
-export function actionCacheService({ store, results, clients }: ActionCacheWorld): readonly Handler[] {
+export function actionCacheService({ store, results, clients, audit }: ActionCacheWorld): readonly Handler[] {
   return [
     unary(
       { path: path('GetActionResult'), request: GetActionResultRequest, response: ActionResult },
@@ -33,9 +35,13 @@ export function actionCacheService({ store, results, clients }: ActionCacheWorld
         return packedFor({ ...request, shoal: header('shoal-inline') === 'zstd' }, result, store.readNow);
       },
     ),
-    unary({ path: path('UpdateActionResult'), request: UpdateActionResultRequest, response: ActionResult }, () => {
-      throw new GrpcError(grpcCode.PERMISSION_DENIED, 'only results of this worker’s own runs are cached');
-    }),
+    unary(
+      { path: path('UpdateActionResult'), request: UpdateActionResultRequest, response: ActionResult },
+      (_request, { peer }) => {
+        audit({ event: 'refused', peer, call: 'UpdateActionResult', why: 'results come from own runs only' });
+        throw new GrpcError(grpcCode.PERMISSION_DENIED, 'only results of this worker’s own runs are cached');
+      },
+    ),
   ];
 }
 

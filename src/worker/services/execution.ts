@@ -22,11 +22,13 @@ import {
   type Handler,
   type Send,
 } from '../../reapi/server.ts';
+import type { AuditEvent } from '../../observe/audit-log.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
-import { clientOf } from '../../trust/peer.ts';
+import { clientOf, type Peer } from '../../trust/peer.ts';
 import { understandAction, type UnderstoodAction } from '../action-input.ts';
 import { runAction, type ActionEnd, type ActionRequest, type ActionWorld } from '../action.ts';
 import type { Client, Clients } from '../clients.ts';
+import { jobResult } from '../job-record.ts';
 import type { Operation, Operations, OperationState } from '../operations.ts';
 import { packedFor, type Wanted } from '../result-transport.ts';
 import { withoutIdling, type Uploads } from '../uploads.ts';
@@ -37,6 +39,7 @@ export type ExecutionWorld = {
   readonly operations: Operations;
   readonly uploads: Uploads;
   readonly clients: Clients;
+  readonly audit: (event: AuditEvent) => void;
 };
 
 // Most compiles end sooner, and then one message says all: another costs 0.3 ms of CPU.
@@ -81,12 +84,29 @@ async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, ca
   checkDigestFunction(request.digestFunction);
   const digest = checkedDigest(request.actionDigest, 'the action');
   const wanted = { ...request, shoal: caller.context.header(inlineHeader) === 'zstd' };
-  const action = await understood(world, world.clients.of(caller.context.peer), digest);
-  await follow(
-    world,
-    startOperation(world, { action, skipCacheLookup: request.skipCacheLookup, client: clientOf(caller.context.peer) }),
-    { ...caller, wanted },
-  );
+  const { peer, signal } = caller.context;
+  const action = await understoodFor(world, peer, digest);
+  const { skipCacheLookup } = request;
+  let began = false;
+  const operation = startOperation(world, { action, skipCacheLookup, client: clientOf(peer) }, () => (began = true));
+  try {
+    await follow(world, operation, { ...caller, wanted });
+  } finally {
+    const result = jobResult(operation.state(), { began, left: signal.aborted });
+    world.audit({ event: 'job', peer, action: digest.hash, toolchain: action.toolchain?.hash, result });
+  }
+}
+
+/** An action that makes no sense is noted; one that lacks blobs is an ordinary beginning. */
+async function understoodFor(world: ExecutionWorld, peer: Peer, digest: Digest): Promise<UnderstoodAction> {
+  try {
+    return await understood(world, world.clients.of(peer), digest);
+  } catch (error) {
+    if (error instanceof GrpcError && error.code === grpcCode.INVALID_ARGUMENT) {
+      world.audit({ event: 'refused', peer, call: 'Execute', why: error.message });
+    }
+    throw error;
+  }
 }
 
 /**
@@ -145,12 +165,15 @@ async function understood(
 
 type Start = Pick<ActionRequest, 'action' | 'skipCacheLookup' | 'client'>;
 
-function startOperation(world: ExecutionWorld, start: Start): Operation {
+function startOperation(world: ExecutionWorld, start: Start, begins: () => void): Operation {
   const { action, skipCacheLookup } = start;
   return world.operations.start({
     actionDigest: action.digest,
     merge: !skipCacheLookup && !action.doNotCache,
-    run: (options) => afterUploads(world.uploads, () => runAction(world.action, { ...start, ...options })),
+    run: (options) => {
+      begins();
+      return afterUploads(world.uploads, () => runAction(world.action, { ...start, ...options }));
+    },
   });
 }
 

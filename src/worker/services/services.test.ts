@@ -39,6 +39,7 @@ import { readName, writeName } from '../../reapi/resource-name.ts';
 import { serve } from '../../reapi/server.ts';
 import { compress, decompress, zstdReady } from '../../reapi/zstd.ts';
 import { openActionCache } from '../../store/action-cache.ts';
+import type { AuditEvent } from '../../observe/audit-log.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
 import { openDiskStore } from '../../store/disk.ts';
 import { openClients } from '../clients.ts';
@@ -54,6 +55,7 @@ type World = {
   readonly client: ReapiClient;
   readonly store: BlobStore;
   readonly storedBytes: () => number;
+  readonly audited: readonly AuditEvent[];
   readonly uploads: Uploads;
   readonly path: string;
 };
@@ -70,12 +72,13 @@ async function withServices(body: (world: World) => Promise<void>): Promise<void
     const store = await openDiskStore({ directory, maxBytes: 1 << 28, clock: realClock });
     const results = openActionCache({ path: join(directory, 'results'), store, clock: realClock });
     const uploads = newUploads();
+    const audited: AuditEvent[] = [];
     const clients = openClients({ store, directories: newDirectories(store), path: join(directory, 'holders') });
     const handlers = [
       ...capabilitiesService({ name: 'test', slots: 3, toolchains: () => [] }),
       ...casService({ clients, uploads }),
       ...byteStreamService({ clients, uploads }),
-      ...actionCacheService({ store, results, clients }),
+      ...actionCacheService({ store, results, clients, audit: (event) => void audited.push(event) }),
     ];
     const path = join(directory, 'test.sock');
     const serving = await serve(handlers, [{ kind: 'unix', path }]);
@@ -85,7 +88,7 @@ async function withServices(body: (world: World) => Promise<void>): Promise<void
       await client.ready();
       // As this box's own user sees it, who is at the other end of the socket.
       const { store: own } = clients.of({ kind: 'local' });
-      await body({ channel, client, store: own, storedBytes: store.sizeBytes, uploads, path });
+      await body({ channel, client, store: own, storedBytes: store.sizeBytes, audited, uploads, path });
     } finally {
       client.close();
       channel.close();
@@ -395,7 +398,7 @@ test('a tree comes in pages, without what is missing', () =>
   }));
 
 test('nobody puts results into the cache from outside', () =>
-  withServices(async ({ channel }) => {
+  withServices(async ({ channel, audited }) => {
     const rest = { instanceName: '', actionDigest: blobOf('action').digest, digestFunction };
     const update = UpdateActionResultRequest.encode({
       ...rest,
@@ -404,6 +407,8 @@ test('nobody puts results into the cache from outside', () =>
     });
     const put = channel.unary(`${prefix}.ActionCache/UpdateActionResult`, update.finish(), { deadlineMs });
     assert.equal(await codeOf(put), grpcCode.PERMISSION_DENIED);
+    const why = 'results come from own runs only';
+    assert.deepEqual(audited, [{ event: 'refused', peer: { kind: 'local' }, call: 'UpdateActionResult', why }]);
     const lookUp = GetActionResultRequest.encode({
       ...rest,
       inlineStdout: true,
