@@ -75,12 +75,19 @@ export async function makeAuthority(farm: string, serial: string, nowMs: number)
   return { caPem: `${certificate.toString('pem')}\n`, caKey: createPrivateKey(await keyPemOf(keys.privateKey)) };
 }
 
+function subjectOf(name: string, role: Role | undefined): { [field: string]: string[] }[] {
+  return role === undefined ? [{ CN: [name] }] : [{ CN: [name] }, { OU: [role] }];
+}
+
 /** A new key, and a request that proves to have it. Its subject is what the member would like to be called. */
-export async function makeRequest(name: string): Promise<{ readonly keyPem: string; readonly csrPem: string }> {
+export async function makeRequest(
+  name: string,
+  role?: Role,
+): Promise<{ readonly keyPem: string; readonly csrPem: string }> {
   const x509 = await library();
   const keys = await newKeys();
   const request = await x509.Pkcs10CertificateRequestGenerator.create(
-    { name: [{ CN: [name] }], keys, signingAlgorithm: ecdsa },
+    { name: subjectOf(name, role), keys, signingAlgorithm: ecdsa },
     webcrypto,
   );
   return { keyPem: await keyPemOf(keys.privateKey), csrPem: `${request.toString('pem')}\n` };
@@ -90,6 +97,9 @@ async function readRequest(csrPem: string): Promise<Pkcs10CertificateRequest> {
   const x509 = await library();
   try {
     const request = new x509.Pkcs10CertificateRequest(csrPem);
+    if (!('namedCurve' in request.publicKey.algorithm) || request.publicKey.algorithm.namedCurve !== ecdsa.namedCurve) {
+      throw new CertificateError('its key is not of P-256');
+    }
     if (await request.verify(webcrypto)) return request;
   } catch (error) {
     throw new CertificateError(`a certificate request that cannot be read: ${(error as Error).message}`, {
@@ -97,6 +107,14 @@ async function readRequest(csrPem: string): Promise<Pkcs10CertificateRequest> {
     });
   }
   throw new CertificateError('a certificate request that does not prove to have its key');
+}
+
+/** Name and role that a request asks for. */
+export async function requestSubject(csrPem: string): Promise<{ readonly name?: string; readonly role?: string }> {
+  const { subjectName } = await readRequest(csrPem);
+  const [name] = subjectName.getField('CN');
+  const [role] = subjectName.getField('OU');
+  return { ...(name === undefined ? {} : { name }), ...(role === undefined ? {} : { role }) };
 }
 
 export type LeafRequest = {
@@ -119,7 +137,7 @@ export async function issueLeaf({ authority, csrPem, name, role, serial, nowMs }
   const certificate = await x509.X509CertificateGenerator.create(
     {
       serialNumber: serial,
-      subject: [{ CN: [name] }, { OU: [role] }],
+      subject: subjectOf(name, role),
       issuer: ca.subjectName,
       notBefore: wholeSeconds(nowMs - clockSkewMs),
       notAfter: wholeSeconds(Math.min(nowMs + leafLifetimeMs, caEnd)),
