@@ -17,3 +17,8 @@ export function cacheDir(env: Environment = process.env): string {
 export function stateDir(env: Environment): string {
   return directoryOf(env['XDG_STATE_HOME'], '.local', 'state');
 }
+
+/** Where a worker keeps its store and its identity, unless told otherwise. */
+export function workerStateDir(env: Environment): string {
+  return join(stateDir(env), 'worker');
+}

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { defaultStateDir, parseListen, parseSize, parseWorkerArgs } from './worker.ts';
+import { workerStateDir } from '../user-directories.ts';
+import { parseListen, parseSize, parseWorkerArgs } from './worker.ts';
 
 test('addresses are read with and without port, and in version 6', () => {
   assert.deepEqual(parseListen('10.0.0.2:99'), { host: '10.0.0.2', port: 99 });
@@ -23,7 +24,7 @@ test('without arguments the worker serves this box alone, on any port if the usu
   assert.equal(settings.audit, '/s/shoal/worker/audit.log');
   assert.equal(settings.insecure, false);
   assert.ok(settings.slots >= 1);
-  assert.match(defaultStateDir({ XDG_STATE_HOME: 'relative' }), /^\/.*\/\.local\/state\/shoal\/worker$/);
+  assert.match(workerStateDir({ XDG_STATE_HOME: 'relative' }), /^\/.*\/\.local\/state\/shoal\/worker$/);
 });
 
 test('what cannot be meant is named', () => {

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { ensureNative } from '../native.ts';
-import { stateDir } from '../user-directories.ts';
+import { workerStateDir } from '../user-directories.ts';
 import { openRuntimeDir } from '../trust/runtime-dir.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
 import { startWorker, type ListenAddress, type Worker, type WorkerEvent } from '../worker/worker.ts';
@@ -48,10 +48,6 @@ export function parseSize(text: string): number | undefined {
   return match === null ? undefined : Number(match[1]) * (match[2] === '' ? 1 : 1024 ** unit);
 }
 
-export function defaultStateDir(env: Environment): string {
-  return join(stateDir(env), 'worker');
-}
-
 const flags = {
   listen: { type: 'string', multiple: true },
   slots: { type: 'string' },
@@ -84,7 +80,7 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
   if (values['job-memory'] !== undefined && (jobMemoryBytes ?? 0) < leastJobMemoryBytes) {
     return `--job-memory ${values['job-memory']}: not a size such as 2G, of 64M at least`;
   }
-  const state = values.state ?? defaultStateDir(env);
+  const state = values.state ?? workerStateDir(env);
   return {
     // The usual port on this box alone; where another worker has it, any: the socket is how this box finds it.
     listen: listen.length > 0 ? listen : [{ host: '127.0.0.1', port: defaultPort, orAnyPort: true }],

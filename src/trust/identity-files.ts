@@ -46,3 +46,15 @@ export function placeIdentity(fresh: string, directory: string): boolean {
 export function discardIdentity(fresh: string): void {
   rmSync(fresh, { recursive: true, force: true });
 }
+
+/**
+ * Puts `fresh` in the place of what is there, which is kept as `DIR.old-…` (returned). A crash in between leaves no
+ * identity, with the old one and the new one beside it.
+ */
+export function replaceIdentity(fresh: string, directory: string): string | undefined {
+  if (placeIdentity(fresh, directory)) return undefined;
+  const old = `${directory}.old-${suffix()}`;
+  moveDirectory(directory, old);
+  moveDirectory(fresh, directory);
+  return old;
+}

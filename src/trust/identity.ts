@@ -12,7 +12,7 @@
 import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { stateDir } from '../user-directories.ts';
+import { stateDir, workerStateDir } from '../user-directories.ts';
 import { memberOf } from './member.ts';
 import { directoryRefusal, readPrivate } from './private-files.ts';
 import type { Role } from './peer.ts';
@@ -69,7 +69,7 @@ export function publicKeyFingerprint(certificate: X509Certificate): Buffer {
 export function commonName(certificate: X509Certificate): string {
   const subject = certificate.toLegacyObject().subject as Readonly<Record<string, unknown>>;
   const name = subject['CN'];
-  return typeof name === 'string' ? name : 'without a name';
+  return typeof name === 'string' ? name.replaceAll(/[^\x20-\x7e]/g, '?') : 'without a name';
 }
 
 /** True if `leaf` was signed by `ca`, an authority. Says nothing of dates. */
@@ -102,7 +102,7 @@ export function findClientIdentity(env: Environment): IdentityState {
   }
   const own = loadIdentity(clientIdentityDirectory(env));
   if (own.kind !== 'none') return own;
-  const workers = loadIdentity(identityDirectoryOf(join(stateDir(env), 'worker')));
+  const workers = loadIdentity(identityDirectoryOf(workerStateDir(env)));
   return workers.kind === 'none' ? own : workers;
 }
 
