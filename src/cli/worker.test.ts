@@ -16,10 +16,10 @@ test('sizes are read with their units', () => {
   for (const wrong of ['', 'G', '1.5G', '-1', '10GB']) assert.equal(parseSize(wrong), undefined);
 });
 
-test('without arguments the worker serves this box alone, on any port if the usual one is taken', () => {
+test('without arguments the worker has the usual state, and where it listens follows from its identity', () => {
   const settings = parseWorkerArgs([], { XDG_STATE_HOME: '/s' });
   assert.ok(typeof settings === 'object');
-  assert.deepEqual(settings.listen, [{ host: '127.0.0.1', port: 8475, orAnyPort: true }]);
+  assert.equal(settings.listen, undefined);
   assert.equal(settings.stateDir, '/s/shoal/worker');
   assert.equal(settings.audit, '/s/shoal/worker/audit.log');
   assert.equal(settings.insecure, false);
@@ -34,6 +34,7 @@ test('what cannot be meant is named', () => {
     ['--listen', ':1'],
     ['--store-size', 'x'],
     ['--nonsense'],
+    ['--tls-cert', 'alone'],
     ['word'],
   ]) {
     assert.equal(typeof parseWorkerArgs(args, {}), 'string', args.join(' '));
@@ -47,5 +48,5 @@ test('what cannot be meant is named', () => {
     const settings = parseWorkerArgs(['--audit', file], {});
     assert.ok(typeof settings === 'object' && settings.audit === meant);
   }
-  assert.deepEqual([settings.listen.length, settings.insecure, settings.slots], [2, true, 7]);
+  assert.deepEqual([settings.listen?.length, settings.insecure, settings.slots], [2, true, 7]);
 });

@@ -1,12 +1,20 @@
 // `shoal worker`: compile for others on this box, in the foreground. Prints `ready HOST:PORT` once it serves. SIGTERM
 // and SIGINT drain: no new jobs, those in flight are finished; a second signal ends it at once.
-import { availableParallelism } from 'node:os';
+//
+// Without --listen it serves the members of its farm, which it makes if it belongs to none, on all addresses.
+import { connect } from 'node:net';
+import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { ensureNative } from '../native.ts';
 import { workerStateDir } from '../user-directories.ts';
-import { openRuntimeDir } from '../trust/runtime-dir.ts';
+import { externalFiles, externalIdentity, type ExternalFiles } from '../trust/external.ts';
+import { findClientIdentity, identityDirectoryOf, loadIdentity } from '../trust/identity.ts';
+import { filesOfIdentity, openLiveTrust, type LiveTrust } from '../trust/live-trust.ts';
+import { makeFarm } from '../trust/make-farm.ts';
+import type { PairingEvent } from '../trust/pairing-server.ts';
+import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
 import { startWorker, type ListenAddress, type Worker, type WorkerEvent } from '../worker/worker.ts';
 import type { Invocation } from './main.ts';
@@ -14,7 +22,8 @@ import type { Invocation } from './main.ts';
 type Environment = Invocation['env'];
 
 export type WorkerSettings = {
-  readonly listen: readonly ListenAddress[];
+  /** Undefined where none was given. */
+  readonly listen: readonly ListenAddress[] | undefined;
   readonly slots: number;
   readonly stateDir: string;
   readonly storeBytes: number;
@@ -22,6 +31,8 @@ export type WorkerSettings = {
   /** The audit log's file; undefined: none. */
   readonly audit: string | undefined;
   readonly insecure: boolean;
+  /** Certificates of an existing authority. */
+  readonly external: ExternalFiles | undefined;
 };
 
 const defaultPort = 8475;
@@ -31,7 +42,8 @@ const maxSlots = 1024;
 const leastJobMemoryBytes = 64 << 20;
 const usage =
   'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--job-memory SIZE]\n' +
-  '                    [--audit FILE|off] [--insecure]';
+  '                    [--audit FILE|off] [--insecure] [--tls-ca FILE --tls-cert FILE --tls-key FILE]\n' +
+  '       shoal worker --stdio     (for ssh: leads to the worker that runs here)';
 
 /** `ADDR:PORT`, `[V6]:PORT`, or an address alone. */
 export function parseListen(text: string): ListenAddress | undefined {
@@ -56,6 +68,9 @@ const flags = {
   'job-memory': { type: 'string' },
   audit: { type: 'string' },
   insecure: { type: 'boolean' },
+  'tls-ca': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
 } as const;
 
 /** What the arguments ask for, or what is wrong with them. */
@@ -81,15 +96,17 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
     return `--job-memory ${values['job-memory']}: not a size such as 2G, of 64M at least`;
   }
   const state = values.state ?? workerStateDir(env);
+  const external = externalFiles(values, env);
+  if (typeof external === 'string') return external;
   return {
-    // The usual port on this box alone; where another worker has it, any: the socket is how this box finds it.
-    listen: listen.length > 0 ? listen : [{ host: '127.0.0.1', port: defaultPort, orAnyPort: true }],
+    listen: listen.length > 0 ? listen : undefined,
     slots,
     stateDir: state,
     storeBytes,
     ...(jobMemoryBytes === undefined ? {} : { jobMemoryBytes }),
     audit: auditPath(values.audit, state),
     insecure: values.insecure ?? false,
+    external,
   };
 }
 
@@ -99,6 +116,11 @@ function auditPath(asked: string | undefined, state: string): string | undefined
 
 function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
+}
+
+function pairingText(event: PairingEvent): string {
+  if (event.kind === 'admitted') return `${event.name} (${event.role}) has joined the farm from ${event.address}`;
+  return `${event.address} has not joined the farm: ${event.why}`;
 }
 
 function eventText(event: WorkerEvent): string | undefined {
@@ -113,6 +135,14 @@ function eventText(event: WorkerEvent): string | undefined {
       return `toolchain ${event.hash.slice(0, 12)} has gone: ${event.driver} was changed or removed`;
     case 'toolchain-broken':
       return `a toolchain cannot be used: ${event.driver} ${event.why}`;
+    case 'refused-peer':
+      return `refused ${event.address}: ${event.reason}${event.name === undefined ? '' : ` (${event.name})`}`;
+    case 'pairing':
+      return pairingText(event.event);
+    case 'renewed':
+      return `the certificate was renewed, until ${new Date(event.until).toISOString()}`;
+    case 'renewal-failed':
+      return `the certificate could not be renewed: ${event.why}`;
   }
 }
 
@@ -126,13 +156,18 @@ export async function workerCommand({ args, env }: Invocation): Promise<void> {
     process.stdout.write(`${usage}\n`);
     return;
   }
+  if (args.length === 1 && args[0] === '--stdio') return bridge();
   const settings = parseWorkerArgs(args, env);
   if (typeof settings === 'string') return fail(`${settings}\n${usage}`, 2);
   keepHeapSmall();
   optimizeLate();
   const { init } = await ensureNative();
+  const belonging = await belongTo(settings, env);
+  if (belonging.kind === 'refused') return fail(belonging.why, 1);
   const worker = await startWorker({
     ...settings,
+    listen: settings.listen ?? belonging.listen,
+    trust: belonging.trust,
     unixSocket: openRuntimeDir().workerSocket,
     initPath: init,
     compilers: localCompilers(env['PATH'], join(settings.stateDir, 'digests')),
@@ -144,6 +179,70 @@ export async function workerCommand({ args, env }: Invocation): Promise<void> {
   if (worker.kind === 'refused') return fail(worker.why, 1);
   endOnSignals(worker);
   for (const address of worker.addresses) process.stdout.write(`ready ${address}\n`);
+}
+
+type Belonging =
+  | { readonly kind: 'belongs'; readonly trust: LiveTrust | undefined; readonly listen: readonly ListenAddress[] }
+  | { readonly kind: 'refused'; readonly why: string };
+
+/** What this box is called in its farm. */
+function boxName(host: string): string {
+  const fit = (host.split('.')[0] ?? '').replaceAll(/[^A-Za-z0-9_-]/g, '-').replace(/^[^A-Za-z0-9]+/, '');
+  return fit === '' ? 'box' : fit.slice(0, 60);
+}
+
+// The usual port; where another worker has it, any: this box finds it by its socket, others by what the network says.
+const onThisBox: readonly ListenAddress[] = [{ host: '127.0.0.1', port: defaultPort, orAnyPort: true }];
+const everywhere: readonly ListenAddress[] = [{ host: '::', port: defaultPort, orAnyPort: true }];
+
+/** The worker's identity, and where it listens if nobody said. A farm is made where that was left to it. */
+async function belongTo(
+  { listen, insecure, external, stateDir }: WorkerSettings,
+  env: Environment,
+): Promise<Belonging> {
+  const nowMs = (): number => Date.now();
+  if (external !== undefined) {
+    const { ca, certificate, key } = external;
+    const find = () => externalIdentity(external);
+    return {
+      kind: 'belongs',
+      trust: openLiveTrust({ find, files: [ca, certificate, key], nowMs }),
+      listen: everywhere,
+    };
+  }
+  const directory = identityDirectoryOf(stateDir);
+  const state = loadIdentity(directory);
+  if (insecure && state.kind === 'none') return { kind: 'belongs', trust: undefined, listen: onThisBox };
+  if (listen === undefined && state.kind === 'none') {
+    const own = findClientIdentity(env);
+    if (own.kind === 'identity') {
+      const why =
+        `this box is ${own.name} (${own.role}) in ${own.farm}: as a worker it joins by a code of ` +
+        '`shoal pair --role worker` on an admin; or give --listen 127.0.0.1 for a worker of this box alone';
+      return { kind: 'refused', why };
+    }
+    const made = await makeFarm(directory, boxName(hostname()), nowMs());
+    if (made.kind === 'broken') return { kind: 'refused', why: `${made.why}: ${made.remedy}` };
+    const text = `this box is now ${made.name}, the admin of a new farm: \`shoal pair\` lets others in`;
+    process.stderr.write(`shoal: ${text}\n`);
+  }
+  const find = () => loadIdentity(directory);
+  return {
+    kind: 'belongs',
+    trust: openLiveTrust({ find, files: filesOfIdentity(directory), nowMs }),
+    listen: everywhere,
+  };
+}
+
+/** For ssh: this process's standard streams lead to the worker that runs here. Starts nothing. */
+function bridge(): void {
+  const paths = [openRuntimeDir().workerSocket, '/run/shoal/worker.sock'];
+  const path = paths.find((candidate) => isOwnSocket(candidate));
+  if (path === undefined) return fail('no worker runs here: start `shoal worker`', 1);
+  const socket = connect(path);
+  socket.once('error', (error) => fail(`the worker here cannot be reached: ${error.message}`, 1));
+  socket.once('close', () => process.exit());
+  process.stdin.pipe(socket).pipe(process.stdout);
 }
 
 /**

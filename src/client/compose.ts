@@ -1,13 +1,16 @@
 // Where the client daemon is put together: the only place that constructs its layers.
 import { join } from 'node:path';
 import { closeFarm, newFarm, reachAll, warm, type Farm } from '../farm/farm.ts';
+import { clientTrust, connectWith } from '../farm/connect.ts';
+import { findFarms } from '../farm/discovery.ts';
 import { parseHosts, type HostSpec } from '../farm/host-spec.ts';
 import type { HostWorld } from '../farm/host.ts';
+import { knownHosts } from '../farm/known-hosts.ts';
 import { loadFarmMemory, saveFarmMemory, type FarmMemory } from '../farm/memory.ts';
 import { createIncludeView } from '../includes/view.ts';
 import { realFiles } from '../includes/files.ts';
 import { realClock } from '../observe/clock.ts';
-import { connect } from '../reapi/client.ts';
+import type { LiveTrust } from '../trust/live-trust.ts';
 import { isOwnSocket, openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { cacheDir, stateDir } from '../user-directories.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
@@ -38,21 +41,43 @@ export type Farms = {
   readonly cacheDir: string;
   readonly stateDir: string;
   readonly memory: FarmMemory;
+  readonly trust: LiveTrust;
+  /** Addresses that this network told of workers of our farm, and when. */
+  heard: { readonly addresses: readonly string[]; readonly atMs: number } | undefined;
 };
 
 type SharedFarm = { readonly farm: Farm; users: number };
 
 function specsFor(farms: Farms, hosts: string | undefined): readonly HostSpec[] | string {
   if (hosts === undefined) {
-    // The embedded default: a worker of this user, or of the system, on this box.
+    // A worker of this user, or of the system.
     const paths = [farms.directory.workerSocket, '/run/shoal/worker.sock'];
-    const path = paths.find((candidate) => isOwnSocket(candidate));
-    if (path === undefined) return [];
-    return [{ name: 'this box', address: { kind: 'unix', path }, slots: undefined }];
+    const socket = paths.find((candidate) => isOwnSocket(candidate));
+    return knownHosts(socket, farms.trust.current(), farms.heard?.addresses ?? []);
   }
   const parsed = parseHosts(hosts);
   if (parsed.kind === 'invalid') return `the hosts setting is wrong at "${parsed.word}": ${parsed.why}`;
   return parsed.hosts;
+}
+
+// Answers come within some 100 ms; a build that knows of workers does not wait for more.
+const hearMs = 400;
+const heardForMs = 60_000;
+
+/** Asks the network for workers of our farm, where a build names no hosts. Waits for the answers if nothing is known. */
+export async function hearHosts(farms: Farms, { hosts }: Settings): Promise<void> {
+  farms.trust.refresh();
+  const trust = farms.trust.current();
+  const nowMs = farms.world.clock.nowMs();
+  if (hosts !== undefined || trust.kind !== 'farm') return;
+  if (farms.heard !== undefined && nowMs - farms.heard.atMs < heardForMs) return;
+  const { fingerprint } = trust.identity;
+  const known = knownHosts(undefined, trust, []).length > 0;
+  farms.heard = { addresses: farms.heard?.addresses ?? [], atMs: nowMs };
+  const hearing = findFarms({ fingerprint, timeoutMs: hearMs }).then((found) => {
+    farms.heard = { addresses: found.map(({ address }) => address), atMs: nowMs };
+  });
+  if (!known) await hearing;
 }
 
 export function openSession(farms: Farms, settings: Settings, cwd?: string): OpenedSession {
@@ -81,6 +106,7 @@ const inspectPatienceMs = 3500;
 
 /** Every host of the settings as it stands, connected to if it was not; or what is wrong with the settings. */
 export async function inspectHosts(farms: Farms, settings: Settings): Promise<readonly HostReport[] | string> {
+  await hearHosts(farms, settings);
   const opened = openSession(farms, settings);
   if (opened.kind === 'invalid') return opened.why;
   const { farm } = opened.session;
@@ -107,8 +133,11 @@ export type ClientRequest = {
 const farmMemoryPath = (): string => join(cacheDir(), 'farm.json');
 
 function realFarms(directory: RuntimeDir, env: ClientRequest['env']): Farms {
+  const trust = clientTrust(env);
   return {
-    world: { connect: (target) => connect(target, { connectTimeoutMs }), clock: realClock },
+    world: { connect: connectWith(trust, env, connectTimeoutMs), clock: realClock },
+    trust,
+    heard: undefined,
     directory,
     open: new Map(),
     cacheDir: cacheDir(),
@@ -179,6 +208,7 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
   });
   const ended = daemon.ended.then(async () => {
     own.close();
+    farms.trust.close();
     await Promise.all(world.background);
     saveScans(includes, cacheDir());
     results.save();

@@ -9,7 +9,7 @@ import { findTrail } from './trail.ts';
 import type { Daemon } from './daemon.ts';
 import { encodeControl } from './launcher-wire.ts';
 import { endSession, summaryOf, type Session } from './session.ts';
-import { inspectHosts, openSession } from './compose.ts';
+import { hearHosts, inspectHosts, openSession } from './compose.ts';
 import type { Settings } from './settings.ts';
 
 // A build begins without the hosts that have not answered by then; they join when they do.
@@ -52,6 +52,7 @@ export async function serveControl(daemon: Daemon, socket: Socket, opening: Open
 }
 
 async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequest): Promise<void> {
+  await hearHosts(daemon.farms, request.settings);
   const opened = openSession(daemon.farms, request.settings, request.cwd);
   if (opened.kind === 'invalid') {
     answer(socket, { kind: 'error', message: opened.why });

@@ -24,7 +24,11 @@ const loopback = new Set(['localhost', '127.0.0.1', '::1']);
 
 /** A worker on this very box: what it does and what is done here take the same processors. */
 export function isThisBox({ address }: HostSpec): boolean {
-  return address.kind === 'unix' || loopback.has(address.host);
+  return address.kind === 'unix' || isLoopback(address.host);
+}
+
+export function isLoopback(host: string): boolean {
+  return loopback.has(host);
 }
 
 /** With a slot free, and nothing that would have to travel. */

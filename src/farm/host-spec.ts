@@ -1,13 +1,26 @@
-// How hosts are written: `name`, `name:port/slots`, `grpc://…`, `grpcs://…`, `unix:/path`, separated by white space.
-// Pure. A word that does not parse is an error that names the word; no host is ever guessed.
+// How hosts are written: `name`, `name:port/slots`, `grpc://…`, `grpcs://…`, `ssh://user@name:port`, `unix:/path`,
+// separated by white space. Pure. A word that does not parse is an error that names the word; no host is ever guessed.
+
+export type HostAddress =
+  /** A worker of ours: mutual TLS where this box belongs to a farm, plain otherwise. */
+  | { readonly kind: 'worker'; readonly host: string; readonly port: number }
+  /** Always plain. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  /** TLS, with a certificate for the host's name. */
+  | { readonly kind: 'tls'; readonly host: string; readonly port: number }
+  /** The worker that a user has there, by ssh. */
+  | {
+      readonly kind: 'ssh';
+      readonly host: string;
+      readonly port: number | undefined;
+      readonly user: string | undefined;
+    }
+  | { readonly kind: 'unix'; readonly path: string };
 
 export type HostSpec = {
   /** What the user wrote, less its slots: the host's name in every report. */
   readonly name: string;
-  readonly address:
-    | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-    | { readonly kind: 'tls'; readonly host: string; readonly port: number }
-    | { readonly kind: 'unix'; readonly path: string };
+  readonly address: HostAddress;
   /** Jobs at once, where the user set it; otherwise the worker's own number counts. */
   readonly slots: number | undefined;
 };
@@ -38,7 +51,8 @@ function parseSlots(text: string): number | undefined {
 /** `host`, `host:port`, `[v6]` or `[v6]:port`. */
 function parseAuthority(text: string): { host: string; port: number | undefined } | undefined {
   const bracketed = /^\[([0-9a-fA-F:.]+)\](?::([0-9]+))?$/.exec(text);
-  const plain = /^([A-Za-z0-9_.-]+)(?::([0-9]+))?$/.exec(text);
+  // Not with a dash in front: it may end up among a program's arguments.
+  const plain = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)(?::([0-9]+))?$/.exec(text);
   const found = bracketed ?? plain;
   if (found === null || found[1] === undefined) return undefined;
   if (found[2] === undefined) return { host: found[1], port: undefined };
@@ -50,26 +64,38 @@ function parseWord(word: string): Word {
   if (word.startsWith('distcc://')) {
     return bad('hosts that speak the distcc protocol are not supported yet; start `shoal worker` there');
   }
-  const scheme = /^(grpcs?|unix):/.exec(word)?.[1];
-  const rest = word.replace(/^(grpcs?:\/\/|unix:)/, '');
+  const scheme = /^(grpcs?|ssh|unix):/.exec(word)?.[1];
+  const rest = word.replace(/^((?:grpcs?|ssh):\/\/|unix:)/, '');
   if (scheme === 'unix') {
     if (!rest.startsWith('/')) return bad('a Unix socket needs an absolute path');
     return { kind: 'host', host: { name: word, address: { kind: 'unix', path: rest }, slots: undefined } };
   }
-  const [authority, slotsText, ...more] = rest.split('/');
-  if (authority === undefined || more.length > 0) return bad('expected name[:port][/slots]');
+  const [whole, slotsText, ...more] = rest.split('/');
+  const { user, authority } = scheme === 'ssh' ? splitUser(whole ?? '') : { user: undefined, authority: whole ?? '' };
   const where = parseAuthority(authority);
-  if (where === undefined) return bad('expected name[:port][/slots]');
+  if (where === undefined || more.length > 0) return bad('expected name[:port][/slots]');
   const slots = slotsText === undefined ? undefined : parseSlots(slotsText);
   if (slotsText !== undefined && slots === undefined) {
     return bad(`"${slotsText}" is no number of slots from 1 to ${maxSlots}`);
   }
-  const tls = scheme === 'grpcs';
-  const port = where.port ?? (tls ? 443 : nativePort);
-  return {
-    kind: 'host',
-    host: { name: authority, address: { kind: tls ? 'tls' : 'tcp', host: where.host, port }, slots },
-  };
+  const { host, port } = where;
+  const named = (name: string, address: HostAddress): Word => ({ kind: 'host', host: { name, address, slots } });
+  switch (scheme) {
+    case 'ssh':
+      if (user !== undefined && !/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(user)) return bad(`"${user}" is no user's name`);
+      return named(`ssh://${whole ?? ''}`, { kind: 'ssh', host, port, user });
+    case 'grpcs':
+      return named(authority, { kind: 'tls', host, port: port ?? 443 });
+    case 'grpc':
+      return named(authority, { kind: 'tcp', host, port: port ?? nativePort });
+    default:
+      return named(authority, { kind: 'worker', host, port: port ?? nativePort });
+  }
+}
+
+function splitUser(text: string): { user: string | undefined; authority: string } {
+  const at = text.lastIndexOf('@');
+  return at < 0 ? { user: undefined, authority: text } : { user: text.slice(0, at), authority: text.slice(at + 1) };
 }
 
 /** Parses a hosts setting such as SHOAL_HOSTS. An empty one is a farm of no hosts. */

@@ -7,9 +7,9 @@
 // done clears its record. Only what is the host's own fault counts: a user's compile error never does.
 import type { Clock } from '../observe/clock.ts';
 import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
-import type { ReapiClient, Target } from '../reapi/client.ts';
+import type { ReapiClient } from '../reapi/client.ts';
 import { isThisBox } from './home.ts';
-import type { HostSpec } from './host-spec.ts';
+import type { HostAddress, HostSpec } from './host-spec.ts';
 import type { HostRecord } from './pace.ts';
 import type { Finish } from './finish.ts';
 import type { Work } from './work.ts';
@@ -17,7 +17,8 @@ import type { Work } from './work.ts';
 const firstRestMs = 1000;
 const longestRestMs = 60_000;
 
-export type Connect = (target: Target) => ReapiClient;
+/** @throws where what is written cannot be reached from this box at all. */
+export type Connect = (address: HostAddress) => ReapiClient;
 
 export type ReadyHost = {
   readonly kind: 'ready';
@@ -129,10 +130,6 @@ export function become(host: Host, state: HostState): void {
 
 export type HostWorld = { readonly connect: Connect; readonly clock: Clock };
 
-function targetOf({ address }: HostSpec): Target {
-  return address;
-}
-
 /** It is neither connected nor being connected, and has rested enough if it failed. */
 export function mayBeReached({ state }: Host, nowMs: number): boolean {
   return state.kind === 'idle' || (state.kind === 'resting' && nowMs >= state.untilMs);
@@ -150,7 +147,12 @@ export async function reach(host: Host, world: HostWorld): Promise<HostState> {
 }
 
 async function open(host: Host, world: HostWorld): Promise<HostState> {
-  const client = world.connect(targetOf(host.spec));
+  let client: ReapiClient;
+  try {
+    client = world.connect(host.spec.address);
+  } catch (error) {
+    return trouble(host, world, (error as Error).message);
+  }
   try {
     await client.ready();
     const listed = await client.toolchains();

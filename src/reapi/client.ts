@@ -17,13 +17,14 @@ import {
   type BatchUpdateBlobsRequest_Request,
 } from './gen/remote_execution.ts';
 import { ListRequest, ListResponse } from './gen/shoal.ts';
-import { openChannel, type Channel, type Target } from './grpc-client.ts';
+import { openChannel, type Channel } from './grpc-client.ts';
 import { packBlob } from './inline-inputs.ts';
+import type { Target } from './wire.ts';
 import { readName, writeName } from './resource-name.ts';
 import { compress, decompress, maxZstdBytes, zstdReady } from './zstd.ts';
 import { digestOf, sameDigest } from './digest.ts';
 
-export type { Target } from './grpc-client.ts';
+export type { Target } from './wire.ts';
 export type { ExecuteOutcome } from './execute-call.ts';
 
 export type Blob = { readonly digest: Digest; readonly bytes: Uint8Array };
@@ -41,7 +42,6 @@ export type HostToolchains = {
 };
 
 export type ReapiClient = {
-  readonly target: Target;
   /** Resolves once the host is connected and its capabilities are known. */
   readonly ready: () => Promise<void>;
   readonly toolchains: () => Promise<HostToolchains>;
@@ -96,8 +96,14 @@ function decoded<T>(message: { readonly decode: (bytes: Uint8Array) => T }, byte
   }
 }
 
-export function connect(target: Target, options: { readonly connectTimeoutMs: number }): ReapiClient {
-  const channel = openChannel(target, options);
+export type ConnectOptions = {
+  readonly connectTimeoutMs: number;
+  /** What else is to be said on a connection, once it is ready. */
+  readonly greet?: (channel: Channel) => void;
+};
+
+export function connect(target: Target, { connectTimeoutMs, greet }: ConnectOptions): ReapiClient {
+  const channel = openChannel(target, { connectTimeoutMs });
   const instanceName = '';
   let limits: Limits | undefined;
 
@@ -109,6 +115,7 @@ export function connect(target: Target, options: { readonly connectTimeoutMs: nu
       deadlineMs: greetDeadlineMs,
     });
     limits = limitsOf(decoded(ServerCapabilities, answer));
+    greet?.(channel);
   };
 
   const upload = async (blobs: readonly Blob[]): Promise<void> => {
@@ -121,7 +128,6 @@ export function connect(target: Target, options: { readonly connectTimeoutMs: nu
   };
 
   return {
-    target,
     ready,
     toolchains: () => listToolchains(channel),
     findMissing: (digests) => findMissing(channel, digests),

@@ -4,17 +4,13 @@
 // @grpc/grpc-js costs 60 ms of CPU to load, node:http2 10. Every call ends: by its status, its deadline, its signal, or
 // the loss of the connection, which pings notice while calls are in flight (liveness.ts).
 import http2, { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
-import { connect as connectSocket, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { GrpcError, grpcCode } from './errors.ts';
 import { Status } from './gen/rpc.ts';
 import { frame, newDeframer } from './grpc-framing.ts';
 import { newLiveness } from './liveness.ts';
+import { openWire, type Target, type Wire } from './wire.ts';
 
-export type Target =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tls'; readonly host: string; readonly port: number };
+export type { Target } from './wire.ts';
 
 export type CallOptions = {
   readonly deadlineMs: number;
@@ -50,31 +46,18 @@ const windowBytes = 16 * 1024 * 1024;
 // A box that lost its power or its network is found out by the kernel, also where the peer does not like pings.
 const tcpKeepaliveMs = 10_000;
 
-function open(target: Target): Socket {
-  switch (target.kind) {
-    case 'tcp':
-      return connectSocket({ host: target.host, port: target.port, noDelay: true });
-    case 'unix':
-      return connectSocket(target.path);
-    case 'tls':
-      return connectTls({ host: target.host, port: target.port, servername: target.host, ALPNProtocols: ['h2'] });
-  }
-}
-
 const unavailable = (message: string): GrpcError => new GrpcError(grpcCode.UNAVAILABLE, message);
 
 export function openChannel(target: Target, { connectTimeoutMs }: { readonly connectTimeoutMs: number }): Channel {
-  const socket = open(target);
-  const scheme = target.kind === 'tls' ? 'https' : 'http';
-  const host = target.kind === 'unix' ? 'localhost' : target.host;
-  const authority = host.includes(':') ? `[${host}]` : host;
+  const wire = openWire(target);
+  const { scheme, authority } = wire;
   const session = http2.connect(`${scheme}://${authority}`, {
-    createConnection: () => socket,
+    createConnection: () => wire.stream,
     settings: { enablePush: false, initialWindowSize: windowBytes },
   });
   session.unref();
   const listeners: ((error: GrpcError) => void)[] = [];
-  const life = watch(session, socket, {
+  const life = watch(session, wire, {
     connectTimeoutMs,
     onClosed: (error) => listeners.forEach((tell) => tell(error)),
   });
@@ -105,7 +88,7 @@ export function openChannel(target: Target, { connectTimeoutMs }: { readonly con
     },
     watchClosely: life.watchClosely,
     onClose: (listener) => void listeners.push(listener),
-    bytes: () => ({ sent: socket.bytesWritten, received: socket.bytesRead }),
+    bytes: wire.bytes,
     close: () => life.end(unavailable('the connection was closed')),
     closeWhenIdle: life.leave,
   };
@@ -145,18 +128,19 @@ type Life = {
 
 type Watching = { readonly connectTimeoutMs: number; readonly onClosed: (error: GrpcError) => void };
 
-function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, onClosed }: Watching): Life {
+function watch(session: ClientHttp2Session, wire: Wire, { connectTimeoutMs, onClosed }: Watching): Life {
   const calls = new Set<(error: GrpcError) => void>();
   const liveness = newLiveness({
     isBusy: () => calls.size > 0,
     ping: (onAnswer) => {
       if (!session.destroyed) session.ping((error) => (error === null ? onAnswer() : undefined));
     },
-    bytes: () => ({ sent: socket.bytesWritten, received: socket.bytesRead }),
+    bytes: wire.bytes,
     onDead: (silentMs) => end(unavailable(`the host has been silent for ${silentMs / 1000} s`)),
   });
   let lost: GrpcError | undefined;
   let leaving: GrpcError | undefined;
+  let hasSpoken = false;
   let settle: { resolve: () => void; reject: (error: GrpcError) => void } | undefined;
   const ready = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
   ready.catch(() => undefined);
@@ -168,22 +152,27 @@ function watch(session: ClientHttp2Session, socket: Socket, { connectTimeoutMs, 
     settle?.reject(error);
     for (const fail of calls) fail(error);
     session.destroy();
-    socket.destroy();
+    wire.destroy();
     onClosed(error);
   };
-  socket.setKeepAlive(true, tcpKeepaliveMs);
+  /** An end that nobody asked for; what came before the peer's first word says more. */
+  const broke = (error: NodeJS.ErrnoException | undefined, text: string): void =>
+    end(unavailable((hasSpoken ? undefined : wire.explain(error)) ?? error?.message ?? text));
+  wire.keepAlive(tcpKeepaliveMs);
+  wire.onFault((why) => end(unavailable(why)));
   const patience = setTimeout(() => end(unavailable(`no answer within ${connectTimeoutMs} ms`)), connectTimeoutMs);
-  session.on('error', (error) => end(unavailable(error.message)));
+  session.on('error', (error) => broke(error, ''));
   // A host that goes in order lets its calls end; the session closes by itself after the last.
   session.on('goaway', (code: number) => {
     leaving = unavailable('the host is closing its connections');
     if (code !== http2.constants.NGHTTP2_NO_ERROR) end(leaving);
   });
-  session.on('close', () => end(unavailable('the connection was closed by the host')));
-  socket.on('error', (error) => end(unavailable(error.message)));
+  session.on('close', () => broke(undefined, 'the connection was closed by the host'));
+  wire.stream.on('error', (error) => broke(error, ''));
   // The peer's settings are its first word: what listens but does not speak HTTP/2 never gets here.
   session.once('remoteSettings', () => {
     clearTimeout(patience);
+    hasSpoken = true;
     session.setLocalWindowSize(windowBytes);
     settle?.resolve();
   });

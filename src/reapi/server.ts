@@ -1,11 +1,15 @@
 // The server side of gRPC, on @grpc/grpc-js: any client of the Remote Execution API may call, so the reference
 // implementation answers. Handlers are plain async functions over decoded messages; what they throw becomes the status.
 //
+// It is given connections that doors.ts has let in, and never listens itself.
+//
 // grpc-js fixes a server's receive window at 64 KB for a whole connection: at 20 ms round trip a hundred uploads of 40 KB
 // then take 3.3 s instead of 0.1. It has no option for it, so the HTTP/2 server that it makes is told so here; a test
-// holds the two methods that this relies on.
+// holds the methods that this relies on, and that a call knows its session, by which it is told who makes it.
 import grpc from '@grpc/grpc-js';
 import type { Http2Server, ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import { openDoors, type DoorKeeper, type Listener } from './doors.ts';
 import { GrpcError, grpcCode, statusOf } from './errors.ts';
 import { Status } from './gen/rpc.ts';
 import type { Peer } from '../trust/peer.ts';
@@ -49,16 +53,14 @@ export type Handler =
       readonly handle: grpc.handleBidiStreamingCall<unknown, unknown>;
     };
 
-export type Listener =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
-
 export type Serving = {
   /** The port of each TCP listener, in order. */
   readonly ports: readonly number[];
   /** Takes no new calls and resolves when those in flight have ended. */
   readonly drain: () => Promise<void>;
   readonly stop: () => void;
+  /** Ends the connections of those peers, with all that is under way there. */
+  readonly expel: (isMeant: (peer: Peer) => boolean) => void;
 };
 
 const windowBytes = 16 * 1024 * 1024;
@@ -68,6 +70,8 @@ export const maxReceiveBytes = 8 * 1024 * 1024;
 // A client that vanished without a word is noticed by this.
 const keepaliveMs = 30_000;
 const keepalivePatienceMs = 10_000;
+// A client keeps its connection for a build, and five minutes beyond its last compile.
+const idleMs = 10 * 60_000;
 // One reason for all: making one at each abort costs 0.1 ms.
 const clientGone = new GrpcError(grpcCode.CANCELLED, 'the client has gone');
 
@@ -95,13 +99,21 @@ function definitionOf<Request, Response>(
   } satisfies grpc.MethodDefinition<unknown, unknown>;
 }
 
-type AnyCall = Pick<grpc.ServerUnaryCall<unknown, unknown>, 'metadata' | 'getPeer'> & {
+type AnyCall = Pick<grpc.ServerUnaryCall<unknown, unknown>, 'metadata'> & {
   on: (event: 'cancelled', listener: () => void) => unknown;
 };
 
-/** gRPC names no address for a Unix socket. */
-function peerAt(address: string): Peer {
-  return address === 'unknown' ? { kind: 'local' } : { kind: 'stranger', address };
+type CallInSession = { readonly call?: { readonly stream?: { readonly session?: ServerHttp2Session } } };
+
+/** By session: reading a certificate for every call would cost more than the call. */
+const peers = new WeakMap<ServerHttp2Session, Peer>();
+
+/** @throws GrpcError if the connection has ended. */
+function peerOf(call: object): Peer {
+  const session = (call as CallInSession).call?.stream?.session;
+  const peer = session === undefined ? undefined : peers.get(session);
+  if (peer === undefined) throw clientGone;
+  return peer;
 }
 
 function contextOf(call: AnyCall): CallContext {
@@ -112,7 +124,7 @@ function contextOf(call: AnyCall): CallContext {
       const [value] = call.metadata.get(name);
       return typeof value === 'string' ? value : undefined;
     },
-    peer: peerAt(call.getPeer()),
+    peer: peerOf(call),
     signal: abort.signal,
   };
 }
@@ -162,8 +174,9 @@ function senderTo(call: Answering, { signal }: CallContext): (message: unknown) 
   };
 }
 
-function endWith(call: Answering, answered: Promise<void>): void {
-  answered.then(
+function endWith(call: Answering, answer: (context: CallContext) => Promise<void>): void {
+  const run = async (): Promise<void> => answer(contextOf(call));
+  run().then(
     () => call.end(),
     (error: unknown) => call.emit('error', serviceError(error)),
   );
@@ -174,8 +187,7 @@ export function serverStream<Request, Response>(
   answer: (request: Request, context: CallContext, send: Send<Response>) => Promise<void>,
 ): Handler {
   const handle: grpc.handleServerStreamingCall<unknown, unknown> = (call) => {
-    const context = contextOf(call);
-    endWith(call, answer(call.request as Request, context, senderTo(call, context)));
+    endWith(call, (context) => answer(call.request as Request, context, senderTo(call, context)));
   };
   return {
     kind: 'server-stream',
@@ -217,8 +229,9 @@ export function bothStream<Request, Response>(
   answer: (requests: AsyncIterable<Request>, context: CallContext, send: Send<Response>) => Promise<void>,
 ): Handler {
   const handle: grpc.handleBidiStreamingCall<unknown, unknown> = (call) => {
-    const context = contextOf(call);
-    endWith(call, answer(call as AsyncIterable<unknown> as AsyncIterable<Request>, context, senderTo(call, context)));
+    endWith(call, (context) =>
+      answer(call as AsyncIterable<unknown> as AsyncIterable<Request>, context, senderTo(call, context)),
+    );
   };
   return {
     kind: 'both-stream',
@@ -230,59 +243,78 @@ export function bothStream<Request, Response>(
 
 type Http2Factory = { createHttp2Server: (credentials: grpc.ServerCredentials) => Http2Server };
 
-/** Widens the windows of every HTTP/2 server that this gRPC server makes, one a port. */
-function widenWindows(server: grpc.Server): void {
+type Inside = {
+  readonly enter: (socket: Socket, peer: Peer) => void;
+  readonly sessions: ReadonlyMap<ServerHttp2Session, Peer>;
+};
+
+/** The HTTP/2 server behind the gRPC server, with wider windows; it is given each connection with whose it is. */
+function insideOf(server: grpc.Server): Inside {
   const factory = server as unknown as Http2Factory;
   const make = factory.createHttp2Server.bind(server);
+  const sessions = new Map<ServerHttp2Session, Peer>();
+  let entering: Peer | undefined;
   factory.createHttp2Server = (credentials) => {
     const http2Server = make(credentials);
     http2Server.updateSettings({ initialWindowSize: windowBytes, maxConcurrentStreams: maxStreams });
-    http2Server.on('session', (session: ServerHttp2Session) => session.setLocalWindowSize(windowBytes));
+    http2Server.on('session', (session: ServerHttp2Session) => {
+      session.setLocalWindowSize(windowBytes);
+      if (entering === undefined) return;
+      peers.set(session, entering);
+      sessions.set(session, entering);
+      session.once('close', () => sessions.delete(session));
+    });
     return http2Server;
   };
+  const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+  const enter = (socket: Socket, peer: Peer): void => {
+    // The session is made, and told of, before this returns.
+    entering = peer;
+    injector.injectConnection(socket);
+    entering = undefined;
+  };
+  return { enter, sessions };
 }
 
-function addressOf(listener: Listener): string {
-  if (listener.kind === 'unix') return `unix:${listener.path}`;
-  return listener.host.includes(':') ? `[${listener.host}]:${listener.port}` : `${listener.host}:${listener.port}`;
-}
+const openHouse: DoorKeeper = { tls: () => 'plain', refused: () => undefined };
 
-function bind(server: grpc.Server, listener: Listener): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(addressOf(listener), grpc.ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(port);
-      else reject(error);
-    });
-  });
-}
-
-/** Serves the handlers on every listener. @throws if one cannot be bound; then none is. */
-export async function serve(handlers: readonly Handler[], listeners: readonly Listener[]): Promise<Serving> {
+/**
+ * Serves the handlers on every listener; TCP listeners speak TLS where the keeper says so.
+ * @throws if one cannot be bound; then none is.
+ */
+export async function serve(
+  handlers: readonly Handler[],
+  listeners: readonly Listener[],
+  keeper: DoorKeeper = openHouse,
+): Promise<Serving> {
   const server = new grpc.Server({
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': maxMessageBytes,
     'grpc.max_concurrent_streams': maxStreams,
-    'grpc.so_reuseport': 0,
     'grpc.keepalive_time_ms': keepaliveMs,
     'grpc.keepalive_timeout_ms': keepalivePatienceMs,
+    'grpc.max_connection_idle_ms': idleMs,
   });
-  widenWindows(server);
+  const inside = insideOf(server);
   const definitions = Object.fromEntries(handlers.map(({ path, definition }) => [path, definition]));
   const implementations = Object.fromEntries(handlers.map(({ path, handle }) => [path, handle]));
   server.addService(definitions, implementations);
-  const ports: number[] = [];
-  try {
-    for (const listener of listeners) {
-      const port = await bind(server, listener);
-      if (listener.kind === 'tcp') ports.push(port);
-    }
-  } catch (error) {
+  const doors = await openDoors(listeners, keeper, inside.enter).catch((error: unknown) => {
     server.forceShutdown();
     throw error;
-  }
+  });
   return {
-    ports,
-    drain: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
-    stop: () => server.forceShutdown(),
+    ports: doors.ports,
+    drain: () => {
+      doors.close();
+      return new Promise((resolve) => server.tryShutdown(() => resolve()));
+    },
+    stop: () => {
+      doors.close();
+      server.forceShutdown();
+    },
+    expel: (isMeant) => {
+      for (const [session, peer] of inside.sessions) if (isMeant(peer)) session.destroy();
+    },
   };
 }

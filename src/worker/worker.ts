@@ -1,12 +1,20 @@
 // A worker's life: from the lock on its state directory to the last job in flight.
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isIP } from 'node:net';
+import type { MembershipEvent } from '../farm/membership.ts';
 import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
-import { serve, type Handler, type Listener, type Serving } from '../reapi/server.ts';
+import type { Listener, Refused } from '../reapi/doors.ts';
+import { membersService } from '../reapi/members.ts';
+import { serve, type Handler, type Serving } from '../reapi/server.ts';
+import type { LiveTrust } from '../trust/live-trust.ts';
+import type { PairingEvent } from '../trust/pairing-server.ts';
+import { belong } from './belonging.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
+import { newKeeper } from './doorkeeper.ts';
 import { memoryBounds } from './memory-bounds.ts';
+import { newPairingDoor, type PairingDoor } from './pairing.ts';
 import { startSlots, type SlotPool } from './slots.ts';
 import { clearStaleSocket, lockState, type StateLock } from './state-lock.ts';
 import type { ToolchainEvent } from './toolchains.ts';
@@ -20,6 +28,9 @@ export type ListenAddress = {
 
 export type WorkerEvent =
   | ToolchainEvent
+  | MembershipEvent
+  | ({ readonly kind: 'refused-peer' } & Refused)
+  | { readonly kind: 'pairing'; readonly event: PairingEvent }
   | { readonly kind: 'listening'; readonly address: string }
   | { readonly kind: 'socket-taken'; readonly path: string };
 
@@ -33,6 +44,8 @@ export type WorkerOptions = {
   readonly jobMemoryBytes?: number;
   /** Anybody who reaches a listener beyond loopback may have this box compile. */
   readonly insecure: boolean;
+  /** Its identity, where it has or may get one: members alone may then come by a network, loopback too. */
+  readonly trust?: LiveTrust | undefined;
   /** The sandbox's init. */
   readonly initPath: string;
   readonly compilers: CompilerView;
@@ -54,16 +67,19 @@ export type Worker = {
 
 export type WorkerRefusal = {
   readonly kind: 'refused';
-  readonly reason: 'insecure' | 'state' | 'sandbox' | 'listen';
+  readonly reason: 'insecure' | 'identity' | 'state' | 'sandbox' | 'listen';
   readonly why: string;
 };
 
 export async function startWorker(options: WorkerOptions): Promise<Worker | WorkerRefusal> {
-  const exposed = options.insecure ? undefined : options.listen.find(({ host }) => !isLoopback(host));
-  if (exposed !== undefined) return insecureRefusal(exposed);
+  const refusal = exposureRefusal(options);
+  if (refusal !== undefined) return refusal;
   try {
     // Slots are other users than root: they have to get through, not to look around.
     mkdirSync(options.stateDir, { recursive: true, mode: 0o711 });
+    // `shoal join` may have made it, for the identity alone.
+    const { mode } = statSync(options.stateDir);
+    if ((mode & 0o011) !== 0o011) chmodSync(options.stateDir, (mode & 0o777) | 0o011);
   } catch (error) {
     return { kind: 'refused', reason: 'state', why: `cannot make ${options.stateDir}: ${(error as Error).message}` };
   }
@@ -83,9 +99,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
   const parts = await openParts({ ...options, name: hostname(), slots, memory, audit: audit.audit });
   const running = { lock, slots, parts, audit };
   try {
-    const { serving, addresses } = await listenAll(options, parts.handlers);
-    audit.audit({ event: 'started', addresses });
-    return workerOf({ ...running, serving, addresses });
+    const handlers = [...parts.handlers, ...membersOf(options.trust)];
+    const listening = await listenAll(options, handlers);
+    audit.audit({ event: 'started', addresses: listening.addresses });
+    return workerOf({ ...running, ...listening, leaveFarm: belonging(options, listening) });
   } catch (error) {
     await close(running);
     return { kind: 'refused', reason: 'listen', why: (error as Error).message };
@@ -96,25 +113,83 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
+function membersOf(trust: LiveTrust | undefined): readonly Handler[] {
+  if (trust === undefined) return [];
+  const identity = () => {
+    const now = trust.current();
+    return now.kind === 'farm' ? now.identity : undefined;
+  };
+  return membersService({ identity, changed: trust.refresh, nowMs: () => Date.now() });
+}
+
+/** Its life as a member of a farm; what ends that. */
+function belonging({ trust, listen, log }: WorkerOptions, { serving }: Listening): () => Promise<void> {
+  if (trust === undefined) return async () => Promise.resolve();
+  const ports = listen.flatMap(({ host }, at) => (isLoopback(host) ? [] : [serving.ports[at] ?? 0]));
+  return belong({ trust, serving, name: hostname(), ports, log });
+}
+
+/** Why a worker of this kind must not listen there. */
+function exposureRefusal({ listen, insecure, trust }: WorkerOptions): WorkerRefusal | undefined {
+  const now = trust?.current() ?? { kind: 'none' };
+  if (now.kind === 'broken') {
+    return { kind: 'refused', reason: 'identity', why: `the identity cannot be used: ${now.why}; ${now.remedy}` };
+  }
+  if (now.kind === 'farm') {
+    const { name, role, farm } = now.identity;
+    if (insecure) {
+      const why =
+        `this worker is ${name} in ${farm}, and serves its members: leave --insecure away, ` +
+        'or give a --state of its own to a worker that everybody may use';
+      return { kind: 'refused', reason: 'identity', why };
+    }
+    if (role !== 'client') return undefined;
+    const why = `${name} is a client in ${farm}: a worker joins by a code of \`shoal pair --role worker\``;
+    return { kind: 'refused', reason: 'identity', why };
+  }
+  const exposed = insecure ? undefined : listen.find(({ host }) => !isLoopback(host));
+  return exposed === undefined ? undefined : insecureRefusal(exposed);
+}
+
 function insecureRefusal({ host, port }: ListenAddress): WorkerRefusal {
   const why =
-    `${host}:${port} can be reached from other boxes, and this worker has no identity to tell friend from stranger: ` +
-    'listen on 127.0.0.1, or give --insecure if everybody who reaches the address may compile here';
+    `${host}:${port} can be reached from other boxes, and this worker has no identity to tell friend from stranger. ` +
+    'Make a farm with `shoal pair` (or `shoal worker` without --listen) on one box, join it with `shoal join CODE` on ' +
+    'the others; or listen on 127.0.0.1; or give --insecure if everybody who reaches the address may compile here';
   return { kind: 'refused', reason: 'insecure', why };
 }
 
-type Listening = { readonly serving: Serving; readonly addresses: readonly string[] };
+type Listening = {
+  readonly serving: Serving;
+  readonly addresses: readonly string[];
+  readonly pairing: PairingDoor;
+};
+
+const addressText = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 async function listenAll(options: WorkerOptions, handlers: readonly Handler[]): Promise<Listening> {
   const unix = await unixListener(options);
+  const { trust, log } = options;
+  let reached: readonly { readonly host: string; readonly port: number }[] = [];
+  const pairing = newPairingDoor(
+    () => reached,
+    (event) => log({ kind: 'pairing', event }),
+  );
+  const keeper = newKeeper({
+    trust,
+    refused: (refused) => log({ kind: 'refused-peer', ...refused }),
+    protocols: pairing.protocols,
+  });
   const attempt = async (anyPort: boolean): Promise<Listening> => {
     const tcp = options.listen.map(({ host, port, orAnyPort }): Listener => {
       return { kind: 'tcp', host, port: anyPort && orAnyPort === true ? 0 : port };
     });
-    const serving = await serve(handlers, [...tcp, ...unix]);
-    const addresses = options.listen.map(({ host }, at) => `${host}:${serving.ports[at] ?? 0}`);
+    const serving = await serve(handlers, [...tcp, ...unix], keeper);
+    const bound = options.listen.map(({ host }, at) => ({ host, port: serving.ports[at] ?? 0 }));
+    const addresses = bound.map(({ host, port }) => addressText(host, port));
+    reached = bound.filter(({ host }) => !isLoopback(host));
     for (const address of addresses) options.log({ kind: 'listening', address });
-    return { serving, addresses };
+    return { serving, addresses, pairing };
   };
   try {
     return await attempt(false);
@@ -158,13 +233,16 @@ const lastCallsMs = 2000;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-function workerOf(running: Running & Listening): Worker {
-  const { serving, addresses, parts, audit } = running;
+type Serves = Running & Listening & { readonly leaveFarm: () => Promise<void> };
+
+function workerOf(running: Serves): Worker {
+  const { serving, addresses, pairing, parts, leaveFarm, audit } = running;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     stopping ??= (async () => {
+      pairing.close();
       serving.stop();
-      await close(running);
+      await Promise.all([leaveFarm(), close(running)]);
     })();
     return stopping;
   };

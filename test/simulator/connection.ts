@@ -1,5 +1,5 @@
 // A simulated host as the client meets it: the calls of a ReapiClient over a simulated line.
-import type { ExecuteOutcome, ReapiClient, Target } from '../../src/reapi/client.ts';
+import type { ExecuteOutcome, ReapiClient } from '../../src/reapi/client.ts';
 import { digestKey, type Digest } from '../../src/reapi/digest.ts';
 import { GrpcError } from '../../src/reapi/errors.ts';
 import { lastsUntil } from './faults.ts';
@@ -11,7 +11,7 @@ const connectTimeoutMs = 3000;
 const askDeadlineMs = 15_000;
 const transferDeadlineMs = 120_000;
 
-export function connectTo(host: SimulatedHost, target: Target): ReapiClient {
+export function connectTo(host: SimulatedHost): ReapiClient {
   const { plan, clock } = host;
   const silentUntil = (): number | undefined => lastsUntil(plan.faults, 'silent', clock.nowMs());
   const link = newLink(clock, { latencyMs: plan.latencyMs, bytesPerMs: plan.bytesPerMs, silentUntil });
@@ -33,7 +33,6 @@ export function connectTo(host: SimulatedHost, target: Target): ReapiClient {
   };
 
   return {
-    target,
     ready,
     toolchains: () => {
       const toolchains = [{ digest: host.toolchain, driver: 'gcc', version: '12' }];

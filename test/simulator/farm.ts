@@ -1,9 +1,9 @@
 // A farm of simulated hosts, and the client's own view of it.
 import { newFarm, type Farm } from '../../src/farm/farm.ts';
-import type { HostSpec } from '../../src/farm/host-spec.ts';
+import type { HostAddress, HostSpec } from '../../src/farm/host-spec.ts';
 import type { Clock } from '../../src/observe/clock.ts';
 import { newFarmMemory, type FarmMemory } from '../../src/farm/memory.ts';
-import type { ReapiClient, Target } from '../../src/reapi/client.ts';
+import type { ReapiClient } from '../../src/reapi/client.ts';
 import { newVirtualClock, type VirtualClock } from './clock.ts';
 import { connectTo } from './connection.ts';
 import { newSimulatedHost, type HostParts, type HostPlan, type SimulatedHost } from './host.ts';
@@ -47,10 +47,10 @@ export function simulatedFarm(plans: readonly HostPlan[], parts: FarmParts): Sim
   const specs = plans.map(({ name }): HostSpec => {
     return { name, address: { kind: 'tcp', host: name, port: 8475 }, slots: undefined };
   });
-  const connect = (target: Target): ReapiClient => {
-    const host = target.kind === 'unix' ? undefined : byName.get(target.host);
+  const connect = (address: HostAddress): ReapiClient => {
+    const host = address.kind === 'unix' ? undefined : byName.get(address.host);
     if (host === undefined) throw new Error('no such host');
-    const client = connectTo(host, target);
+    const client = connectTo(host);
     return aside === undefined ? client : asideClient(client, aside);
   };
   const farm = newFarm(specs, { connect, clock }, parts.memory ?? newFarmMemory());

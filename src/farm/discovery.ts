@@ -1,0 +1,111 @@
+// Workers of a farm on this network, by mDNS. What the network says is a hint: whom a box talks to, TLS decides.
+import { isIP } from 'node:net';
+import type { Service } from 'bonjour-service';
+import { isAddress } from '../trust/addresses.ts';
+import { openBonjours, ownAddresses } from './mdns.ts';
+
+const type = 'shoal';
+const mostFound = 1024;
+
+export type FoundWorker = {
+  /** SHA-256 of the farm's authority's public key, hexadecimal, as the network says. */
+  readonly fingerprint: string;
+  /** HOST:PORT */
+  readonly address: string;
+};
+
+function addressIn({ addresses, port }: Service): string | undefined {
+  // Addresses of one link need its name, which others do not have.
+  const usable = (addresses ?? []).filter((address) => isIP(address) > 0 && !/^fe80:/i.test(address));
+  const host = usable.find((address) => isIP(address) === 4) ?? usable[0];
+  if (host === undefined) return undefined;
+  const text = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+  return isAddress(text) ? text : undefined;
+}
+
+function workerIn(service: Service): FoundWorker | undefined {
+  const fingerprint = ((service.txt ?? {}) as Readonly<Record<string, unknown>>)['farm'];
+  const address = addressIn(service);
+  if (typeof fingerprint !== 'string' || !/^[0-9a-f]{64}$/.test(fingerprint) || address === undefined) return undefined;
+  return { fingerprint, address };
+}
+
+export type FindOptions = {
+  /** The first digits of the farm's fingerprint. */
+  readonly fingerprint: string;
+  readonly timeoutMs: number;
+  /** Ends the search when so many are found. */
+  readonly enough?: number;
+};
+
+/** Who says to be of that farm. Never throws: a network without multicast has no answers. */
+export async function findFarms({ fingerprint, timeoutMs, enough }: FindOptions): Promise<readonly FoundWorker[]> {
+  const found = new Map<string, FoundWorker>();
+  const bonjours = await openBonjours(ownAddresses()).catch(() => []);
+  if (bonjours.length === 0) return [];
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, timeoutMs);
+    const take = (service: Service): void => {
+      const worker = workerIn(service);
+      if (worker === undefined || !worker.fingerprint.startsWith(fingerprint.toLowerCase())) return;
+      if (found.size < mostFound) found.set(worker.address, worker);
+      if (found.size >= (enough ?? mostFound)) resolve();
+    };
+    for (const bonjour of bonjours) bonjour.find({ type }, take);
+  });
+  for (const bonjour of bonjours) bonjour.destroy();
+  return [...found.values()];
+}
+
+export type Announced = {
+  readonly name: string;
+  readonly port: number;
+  readonly fingerprint: string;
+  readonly version: string;
+};
+
+// Networks come and go: a laptop's, or one that is not up yet when the worker starts.
+const lookMs = 30_000;
+const goodbyeMs = 500;
+
+/** Tells the networks of a worker; the function that it returns says goodbye. Never throws. */
+export function announce({ name, port, fingerprint, version }: Announced): () => Promise<void> {
+  let addresses = '';
+  let stop = async (): Promise<void> => Promise.resolve();
+  let work = Promise.resolve();
+  const renew = async (wanted: readonly string[]): Promise<void> => {
+    await stop();
+    const bonjours = await openBonjours(wanted).catch(() => []);
+    // Two workers of one box have two ports.
+    const service = { name: `${name}-${port}`, type, port, txt: { farm: fingerprint, version }, probe: false };
+    for (const bonjour of bonjours) bonjour.publish(service);
+    stop = async () => {
+      await Promise.all(bonjours.map((bonjour) => goodbye((done) => bonjour.unpublishAll(done))));
+      await Promise.all(bonjours.map((bonjour) => goodbye((done) => bonjour.destroy(done))));
+    };
+  };
+  const look = (): void => {
+    const wanted = ownAddresses();
+    if (wanted.join(' ') === addresses) return;
+    addresses = wanted.join(' ');
+    work = work.then(async () => renew(wanted));
+  };
+  look();
+  const timer = setInterval(look, lookMs).unref();
+  return async () => {
+    clearInterval(timer);
+    await work;
+    await stop();
+  };
+}
+
+/** Waits for a callback, but not for long. */
+function goodbye(begin: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, goodbyeMs);
+    begin(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,40 @@
+// bonjour-service on every network that this box is on. It is loaded when needed (9 ms), and what it is sent must not end
+// the process that asked: its own errors, and what a strange packet makes it throw, are dropped.
+import { networkInterfaces } from 'node:os';
+import type BonjourService from 'bonjour-service';
+
+export type Bonjour = BonjourService;
+
+/** Of each network interface that others are on, one IPv4 address. */
+export function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => {
+    const usable = (list ?? []).find(({ family, internal }) => family === 'IPv4' && !internal);
+    return usable === undefined ? [] : [usable.address];
+  });
+}
+
+type Emitter = { emit: (...args: readonly unknown[]) => boolean };
+
+function sheltered(bonjour: Bonjour): Bonjour {
+  const { mdns } = (bonjour as unknown as { server: { mdns: Emitter } }).server;
+  const emit = mdns.emit.bind(mdns);
+  mdns.emit = (...args) => {
+    try {
+      return emit(...args);
+    } catch {
+      return false;
+    }
+  };
+  return bonjour;
+}
+
+/** One for each of `addresses`: the kernel would pick one network for all that is sent, or none without a default route. */
+export async function openBonjours(addresses: readonly string[]): Promise<readonly Bonjour[]> {
+  if (addresses.length === 0) return [];
+  const { default: Bonjour } = await import('bonjour-service');
+  // Bound to the interface's own address a socket would hear no multicast.
+  return addresses.map((address) => {
+    const options = { interface: address, bind: '0.0.0.0' } as object;
+    return sheltered(new Bonjour(options, () => undefined));
+  });
+}

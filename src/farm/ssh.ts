@@ -1,0 +1,19 @@
+// A host by ssh: the program's standard streams lead to the worker that the user has there. Keys, jumps and names are
+// ssh's own affair, and its configuration's.
+import type { HostAddress } from './host-spec.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+// A box that lost its power is found out by ssh itself; it never asks for a password, for nobody would see that.
+const options = ['-T', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=10', '-o', 'ServerAliveCountMax=2'] as const;
+
+/** The command that reaches the worker. SHOAL_SSH, words with blanks between, is used in place of `ssh`. */
+export function sshCommand(
+  { host, port, user }: Extract<HostAddress, { readonly kind: 'ssh' }>,
+  env: Environment,
+): readonly [string, ...string[]] {
+  const [program = 'ssh', ...more] = (env['SHOAL_SSH'] ?? '').split(/\s+/).filter((word) => word !== '');
+  const portWords = port === undefined ? [] : ['-p', String(port)];
+  const userWords = user === undefined ? [] : ['-l', user];
+  return [program, ...more, ...options, ...portWords, ...userWords, '--', host, 'shoal', 'worker', '--stdio'];
+}
