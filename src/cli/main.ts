@@ -26,7 +26,23 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: 'the farm: slots, queue, speed, round trip, failures [--json]',
     load: async () => (await import('./hosts.ts')).hostsCommand,
   },
+  join: {
+    summary: "become a member of another box's farm: CODE HOST",
+    load: async () => (await import('./join.ts')).joinCommand,
+  },
   make: { summary: 'make, through the farm: shoal make -j40', load: async () => (await import('./run.ts')).runCommand },
+  members: {
+    summary: 'who belongs to the farm [--json]',
+    load: async () => (await import('./members.ts')).membersCommand,
+  },
+  pair: {
+    summary: 'a one-time code that lets another box join [--role client|worker|admin]',
+    load: async () => (await import('./pair.ts')).pairCommand,
+  },
+  revoke: {
+    summary: 'put a member out of the farm: NAME',
+    load: async () => (await import('./revoke.ts')).revokeCommand,
+  },
   run: {
     summary: 'any build, through the farm: shoal run -- ninja',
     load: async () => (await import('./run.ts')).runCommand,
@@ -92,6 +108,9 @@ export function parseCommandLine(argv: readonly string[], env: Invocation['env']
   return { kind: 'text', text: helpText(), status: argv.length === 0 ? 0 : 2 };
 }
 
+/** Of src/trust/, whose files only some commands load. */
+const trustErrors: ReadonlySet<unknown> = new Set(['PRIVATE_FILE', 'REVOCATIONS', 'PAIRING_CODE', 'CERTIFICATE']);
+
 /** Runs the command line `argv` (without node and script). Sets process.exitCode. */
 export async function main(argv: readonly string[]): Promise<void> {
   const parsed = parseCommandLine(argv, process.env, fileURLToPath(import.meta.url));
@@ -105,9 +124,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await run?.(parsed.invocation);
   } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    process.stderr.write(`shoal: ${error.message}\n`);
-    process.exitCode = 2;
+    const isTrust = trustErrors.has((error as { code?: unknown }).code);
+    if (!(error instanceof SettingsError) && !isTrust) throw error;
+    process.stderr.write(`shoal: ${(error as Error).message}\n`);
+    process.exitCode = isTrust ? 1 : 2;
   }
 }
 

@@ -25,6 +25,15 @@ export function isMemberName(text: string): boolean {
   return text.length <= maxName && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text);
 }
 
+/** What a box is called unless somebody says otherwise. */
+export function memberNameFor(hostname: string): string {
+  const name = hostname
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, maxName);
+  return isMemberName(name) ? name : 'box';
+}
+
 export function isRole(text: unknown): text is Role {
   return text === 'client' || text === 'worker' || text === 'admin';
 }
