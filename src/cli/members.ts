@@ -43,7 +43,8 @@ const timeText = (ms: number): string => new Date(ms).toISOString();
 
 export function farmReport(identity: Extract<IdentityState, { kind: 'identity' }>, nowMs: number): FarmReport {
   const revocations = loadRevocations(identity, nowMs);
-  const known = membersOf(knownCertificates(identity.directory ?? '', nowMs));
+  const { directory } = identity;
+  const known = directory === undefined ? [] : membersOf(knownCertificates(directory, nowMs));
   const rows = known.map((member): MemberRow => {
     const revoked = revocations.members.get(memberId(member.serial));
     return {

@@ -71,6 +71,16 @@ export function learnMembers(identityDirectory: string, records: readonly Member
   return news.length;
 }
 
+const seenEveryMs = 3_600_000;
+
+/** Notes that a member was here: at most once an hour, and only if its certificate is known. */
+export function noteSeen(identityDirectory: string, serial: string, nowMs: number): void {
+  if (!isSerial(serial)) return;
+  const record = readRecord(join(directoryOf(identityDirectory), `${serial}.json`));
+  if (record === undefined || nowMs - (record.lastSeen ?? 0) < seenEveryMs) return;
+  recordMember(identityDirectory, { ...record, lastSeen: nowMs });
+}
+
 /** One row a member: its last certificate. */
 export function membersOf(certificates: readonly MemberRecord[]): readonly MemberRecord[] {
   const latest = new Map<string, MemberRecord>();

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { loadIdentity, type Identity } from './identity.ts';
 import { makeFarm } from './make-farm.ts';
 import { newSerial, type Member } from './member.ts';
-import { knownCertificates, learnMembers, membersOf, recordMember } from './member-files.ts';
+import { knownCertificates, learnMembers, membersOf, noteSeen, recordMember } from './member-files.ts';
 import { keepRevocations, loadRevocations, revocationsStamp } from './revocation-files.ts';
 import { isRevoked, RevocationsError } from './revocations.ts';
 import { revokeMember } from './revoke.ts';
@@ -109,6 +109,10 @@ test('members are told once each, by their last certificate, and expired ones ar
     ['admin-1', 'eva'],
   );
   assert.deepEqual(members[1], { ...renewed, lastSeen: nowMs });
+  noteSeen(farm.directory, renewed.serial, nowMs + dayMs);
+  noteSeen(farm.directory, renewed.serial, nowMs + dayMs + 1000);
+  noteSeen(farm.directory, newSerial(), nowMs);
+  assert.equal(membersOf(knownCertificates(farm.directory, nowMs))[1]?.lastSeen, nowMs + dayMs);
   writeFileSync(join(farm.directory, 'members', `${newSerial()}.json`), '{"name": 3}', { mode: 0o600 });
   assert.equal(membersOf(knownCertificates(farm.directory, nowMs)).length, 2);
   assert.equal(membersOf(knownCertificates(farm.directory, nowMs + 40 * dayMs)).length, 1);
