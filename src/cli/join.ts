@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { clientIdentityDirectory, identityDirectoryOf, loadIdentity } from '../trust/identity.ts';
-import { joinFarm, meetFarm, type FarmAddress, type FarmMet, type Joined, type NotJoined } from '../trust/join.ts';
+import { meetAnywhere, type MetSomewhere } from '../farm/meet.ts';
+import { joinFarm, meetFarm, type FarmAddress, type Joined, type NotJoined, type NotMet } from '../trust/join.ts';
 import { keepJoined, placementOf } from '../trust/join-files.ts';
 import { isMemberName, memberNameFor } from '../trust/member.ts';
 import { decodePairingCode, type PairingCode } from '../trust/pairing-code.ts';
@@ -15,7 +16,7 @@ import { fail } from './fail.ts';
 import type { Invocation } from './main.ts';
 import { fingerprintText } from './pair.ts';
 
-const usage = 'usage: shoal join CODE HOST[:PORT] [--name NAME] [--yes] [--state DIR] [--replace]';
+const usage = 'usage: shoal join CODE [HOST[:PORT]] [--name NAME] [--yes] [--state DIR] [--replace]';
 const defaultPort = 8475;
 const maxPort = 65_535;
 const patienceMs = 15_000;
@@ -24,7 +25,8 @@ const patienceWithRefusalsMs = 180_000;
 
 export type JoinArguments = {
   readonly code: PairingCode;
-  readonly address: FarmAddress;
+  /** Undefined: whoever of the farm is on this network. */
+  readonly address: FarmAddress | undefined;
   readonly name: string;
   readonly exactName: boolean;
   readonly yes: boolean;
@@ -65,9 +67,8 @@ export function parseJoinArgs(args: readonly string[]): JoinArguments | string {
   if (rest.length > 0) return `${rest.join(' ')}: one code and one host are enough`;
   const decoded = decodePairingCode(codeText);
   if (decoded.kind === 'mistyped') return `the code is mistyped: ${decoded.why}`;
-  if (hostText === undefined) return 'name the box where `shoal pair` was run: shoal join CODE HOST';
-  const address = parseFarmAddress(hostText);
-  if (address === undefined) return `${hostText}: not HOST or HOST:PORT`;
+  const address = hostText === undefined ? undefined : parseFarmAddress(hostText);
+  if (hostText !== undefined && address === undefined) return `${hostText}: not HOST or HOST:PORT`;
   const { name, yes = false, replace = false, state } = values;
   if (name !== undefined && !isMemberName(name)) {
     return `--name ${name}: 1 to 64 letters, digits, dots, hyphens and underscores, a letter or digit first`;
@@ -102,7 +103,7 @@ export function notJoinedText(problem: NotJoined): string {
 function adviceOf(reason: Extract<NotJoined, { kind: 'not-met' }>['reason']): string {
   switch (reason) {
     case 'unreachable':
-      return "Is that the admin's box, does `shoal worker` run there, and does its firewall let port 8475 in?";
+      return "Does `shoal worker` run on the admin's box, and does its firewall let port 8475 in? `shoal join CODE HOST` names the box.";
     case 'no-farm':
       return 'Name the box where `shoal pair` was run, with the port of its `shoal worker`.';
     case 'no-admin':
@@ -134,11 +135,18 @@ function refusalAdvice(reason: Extract<NotJoined, { kind: 'refused' }>['reason']
   }
 }
 
-async function agreed(met: FarmMet, wanted: JoinArguments): Promise<boolean> {
+async function meet({ address, code }: JoinArguments): Promise<MetSomewhere | NotMet> {
+  const bounds = { nowMs: Date.now(), patienceMs };
+  if (address === undefined) return meetAnywhere(code, bounds);
+  const met = await meetFarm(address, code, bounds);
+  return met.kind === 'met' ? { kind: 'somewhere', met, address } : met;
+}
+
+async function agreed({ met, address }: MetSomewhere, wanted: JoinArguments): Promise<boolean> {
   const rows = [
     ['farm', met.farm],
     ['fingerprint', fingerprintText(met.fingerprint)],
-    ['admitted by', `${met.admin.name} at ${addressText(wanted.address)}`],
+    ['admitted by', `${met.admin.name} at ${addressText(address)}`],
     ['this box', `${wanted.name}, as ${wanted.code.role}`],
   ];
   for (const [what = '', value = ''] of rows) process.stderr.write(`${what.padEnd(12)} ${value}\n`);
@@ -150,10 +158,10 @@ async function agreed(met: FarmMet, wanted: JoinArguments): Promise<boolean> {
 }
 
 /** Asks again while the admin's box only asks for patience. */
-async function joinPatiently(wanted: JoinArguments): Promise<Joined | NotJoined> {
+async function joinPatiently(wanted: JoinArguments, address: FarmAddress): Promise<Joined | NotJoined> {
   const giveUpAt = performance.now() + patienceWithRefusalsMs;
   for (;;) {
-    const wish = { ...wanted, hostname: hostname() };
+    const wish = { ...wanted, address, hostname: hostname() };
     const joined = await joinFarm(wish, { nowMs: Date.now(), patienceMs });
     const isPatience = joined.kind === 'refused' && (joined.reason === 'slow-down' || joined.reason === 'busy');
     if (!isPatience || performance.now() + joined.retryAfterMs > giveUpAt) return joined;
@@ -184,13 +192,14 @@ export async function joinCommand({ args, env }: Invocation): Promise<void> {
       1,
     );
   }
-  const met = await meetFarm(wanted.address, wanted.code, { nowMs: Date.now(), patienceMs });
+  const met = await meet(wanted);
   if (met.kind === 'not-met') return fail(notJoinedText(met), 1);
+  const { address } = met;
   if (placement.kind === 'replaces') process.stderr.write(`${'replaces'.padEnd(12)} ${placement.what}\n`);
   if (!(await agreed(met, wanted))) return fail('not joined: nothing was sent, the code is still good', 1);
-  const joined = await joinPatiently(wanted);
+  const joined = await joinPatiently(wanted, address);
   if (joined.kind !== 'joined') return fail(notJoinedText(joined), 1);
-  const { identity, old } = keepJoined(directory, joined, addressText(wanted.address), Date.now());
+  const { identity, old } = keepJoined(directory, joined, addressText(address), Date.now());
   if (identity.kind === 'broken') return fail(`${identity.why}: ${identity.remedy}`, 1);
   process.stdout.write(welcomeText(joined, directory, old));
 }

@@ -98,7 +98,7 @@ test('what goes wrong says what happened and what to do', async () => {
   };
   try {
     await fails(2, /which code\?.*shoal pair/, 'join');
-    await fails(2, /name the box where/, 'join', code);
+    await fails(1, /no box of that farm is seen on this network\n.*shoal join CODE HOST/, 'join', code);
     await fails(2, /the code is mistyped: it has 27 characters/, 'join', code.slice(1), host);
     await fails(
       2,
