@@ -9,6 +9,7 @@ import { GrpcError, grpcCode, missingBlobsError, missingBlobsOf } from './errors
 import { digestOf } from './digest.ts';
 import { ReadRequest, ReadResponse, WriteRequest, WriteResponse } from './gen/bytestream.ts';
 import { openChannel, type Channel } from './grpc-client.ts';
+import { clientOf } from '../trust/peer.ts';
 import { clientStream, serve, serverStream, unary, type Serving } from './server.ts';
 
 // Any messages do; these have bytes, texts and numbers in them.
@@ -23,7 +24,8 @@ const lacking = digestOf(Buffer.from('lacking'));
 const hearers: (() => void)[] = [];
 
 const handlers = [
-  unary(askSpec, async ({ resourceName, readLimit }, { header, signal }) => {
+  unary(askSpec, async ({ resourceName, readLimit }, { header, peer, signal }) => {
+    if (resourceName === 'peer') return { data: Buffer.from(clientOf(peer)) };
     if (resourceName === 'missing') throw missingBlobsError([lacking]);
     if (resourceName === 'odd') throw new GrpcError(grpcCode.NOT_FOUND, 'nicht da: „ü“ 100 %');
     if (resourceName === 'header') return { data: Buffer.from(header('x-test') ?? '') };
@@ -125,6 +127,26 @@ test('headers reach the handler, and a method that nobody serves is unimplemente
   await assert.rejects(channel.unary('/test.Service/None', Buffer.alloc(0), { deadlineMs: 2000 }), {
     code: grpcCode.UNIMPLEMENTED,
   });
+});
+
+test('a handler is told who calls', async () => {
+  const byNetwork = open({ kind: 'tcp', host: '127.0.0.1', port });
+  const here = open({ kind: 'unix', path: socketPath });
+  for (let round = 0; round < 3; round += 1) {
+    assert.equal(ReadResponse.decode(await ask(byNetwork, 'peer')).data.toString(), 'address 127.0.0.1');
+    assert.equal(ReadResponse.decode(await ask(here, 'peer')).data.toString(), 'local');
+  }
+});
+
+test('a peer that is expelled loses its connection at once, others keep theirs', async () => {
+  const byNetwork = open({ kind: 'tcp', host: '127.0.0.1', port });
+  const here = open({ kind: 'unix', path: socketPath });
+  await Promise.all([byNetwork.ready(), here.ready()]);
+  const call = errorOf(ask(byNetwork, 'never'));
+  await ask(byNetwork, 'x');
+  serving.expel((peer) => peer.kind === 'stranger');
+  assert.equal((await call).code, grpcCode.UNAVAILABLE);
+  await ask(here, 'x');
 });
 
 test('a deadline and a signal end a call, and the server hears of it', async () => {

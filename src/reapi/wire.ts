@@ -2,7 +2,7 @@
 // a word was exchanged, the error says what to do.
 import { spawn } from 'node:child_process';
 import { connect as connectSocket, type Socket } from 'node:net';
-import { Duplex } from 'node:stream';
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import { connect as connectTls, type SecureContextOptions, type TLSSocket } from 'node:tls';
 
 export type Target =
@@ -154,19 +154,36 @@ function openTls(target: TlsTarget): Wire {
 // What a program said last before it ended: ssh has its reasons on stderr.
 const mostSaidBytes = 500;
 
+/** A program's standard streams as one. It ends with the program, so that what that said last is known by then. */
+function standardStreams({ stdin, stdout }: { readonly stdin: Writable; readonly stdout: Readable }): Duplex {
+  // That it reads no more is its end, or about to be.
+  stdin.on('error', () => undefined);
+  const stream = new Duplex({
+    read: () => void stdout.resume(),
+    write: (chunk: Buffer, _encoding, done) => void stdin.write(chunk, () => done()),
+    final: (done) => void stdin.end(() => done()),
+    destroy: (error, done) => {
+      stdin.destroy();
+      stdout.destroy();
+      done(error);
+    },
+  });
+  stdout.on('data', (chunk: Buffer) => {
+    if (!stream.push(chunk)) stdout.pause();
+  });
+  return stream;
+}
+
 function openProgram([command, ...args]: readonly [string, ...string[]]): Wire {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const { stdin, stdout, stderr } = child;
   let said = '';
   let failure: string | undefined;
   stderr.setEncoding('utf8').on('data', (text: string) => (said = `${said}${text}`.slice(-mostSaidBytes)));
-  const stream = Duplex.from({ readable: stdout, writable: stdin });
-  child.once('error', (error) => {
-    failure = `${command} cannot be started: ${error.message}`;
-    stream.destroy();
-  });
+  const stream = standardStreams(child);
+  child.once('error', (error) => (failure = `${command} cannot be started: ${error.message}`));
   child.once('exit', (code, signal) => (failure ??= `${command} ended with ${signal ?? `status ${code}`}`));
-  stderr.once('close', () => stream.destroy());
+  child.once('close', () => stream.destroy());
   return {
     stream,
     scheme: 'http',
