@@ -44,7 +44,7 @@ bool runtime_directory(char *path)
 #else
 	struct stat login;
 	snprintf(path, PATH_MAX, "/run/user/%u", (unsigned)getuid());
-	if (lstat(path, &login) == 0 && S_ISDIR(login.st_mode) && login.st_uid == getuid())
+	if (lstat(path, &login) == 0 && S_ISDIR(login.st_mode) && login.st_uid == getuid() && !(login.st_mode & 022))
 		strcat(path, "/shoal");
 	else
 		snprintf(path, PATH_MAX, "/tmp/shoal-%u", (unsigned)getuid());
@@ -53,6 +53,14 @@ bool runtime_directory(char *path)
 	if (lstat(path, &found) != 0)
 		mkdir(path, 0700);
 	return is_own_directory(path);
+}
+
+/* The directory was looked at before; this is the kernel's word on who listens at the other end. */
+static bool is_ours(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == getuid();
 }
 
 static bool set_patience(int fd, int option, int seconds)
@@ -81,8 +89,12 @@ static int connect_to(const char *directory)
 		return unusable;
 	/* The first also bounds a connect to a daemon whose queue of connections is full. */
 	if (set_patience(fd, SO_SNDTIMEO, stuck_s) && set_patience(fd, SO_RCVTIMEO, silence_s) &&
-	    connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
+	    connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+		if (is_ours(fd))
+			return fd;
+		close(fd);
+		return unusable;
+	}
 	bool gone = errno == ECONNREFUSED || errno == ENOENT;
 	close(fd);
 	return gone ? absent : unusable;

@@ -1,7 +1,8 @@
 // Where this user's sockets are. The place follows from the uid alone, never from the environment: a scrubbed
 // environment (`env -i`, debuild) still finds the daemon, and no variable can lead a launcher to somebody else's socket.
 // launcher/ computes the same path in C.
-import { lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, realpathSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
 
 export type RuntimeDir = {
   readonly path: string;
@@ -22,7 +23,8 @@ function statOf(path: string): Stats | undefined {
 /** `/run/user/UID/shoal` where the login manager made that directory for the uid, else `/tmp/shoal-UID`. */
 export function runtimeDirPath(uid: number): string {
   const login = statOf(`/run/user/${uid}`);
-  const usable = login !== undefined && login.isDirectory() && login.uid === uid;
+  // Who may write there could put another directory in the place of ours.
+  const usable = login?.isDirectory() === true && login.uid === uid && (login.mode & 0o022) === 0;
   return usable ? `/run/user/${uid}/shoal` : `/tmp/shoal-${uid}`;
 }
 
@@ -53,6 +55,30 @@ export function openRuntimeDir(uid: number = currentUid()): RuntimeDir {
     );
   }
   return { path, socket: `${path}/daemon.sock`, workerSocket: `${path}/worker.sock`, gate: `${path}/gate` };
+}
+
+// Inside a user namespace the owner that has no id there is shown as this one: the box's root, mostly.
+const overflowUid = 65_534;
+
+function isUnmapped(uid: number): boolean {
+  return uid === overflowUid && !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
+}
+
+/**
+ * What is wrong with a directory that a service keeps its state in: somebody else owns it or a directory above, or can
+ * put another in its place. Undefined if nothing is. Links on the way are followed, as whoever set them up meant it.
+ */
+export function stateDirFlaw(path: string, uid: number = currentUid()): string | undefined {
+  const real = realpathSync(path);
+  for (let at = real; ; at = dirname(at)) {
+    const { uid: owner, gid, mode } = lstatSync(at);
+    if (owner !== uid && owner !== 0 && !isUnmapped(owner)) return `${at} belongs to uid ${owner}`;
+    // Many systems give each user a group of the same name, and let it write.
+    const byGroup = (mode & 0o020) !== 0 && gid !== process.getgid?.();
+    const isSticky = (mode & 0o1000) !== 0 && at !== real;
+    if ((byGroup || (mode & 0o002) !== 0) && !isSticky) return `${at} can be written by others`;
+    if (at === '/') return undefined;
+  }
 }
 
 /** True if `path` is a socket that belongs to this uid, or to root: the only sockets worth talking to. */

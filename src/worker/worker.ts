@@ -12,6 +12,7 @@ import type { LiveTrust } from '../trust/live-trust.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
 import { belong } from './belonging.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
+import { stateDirFlaw } from '../trust/runtime-dir.ts';
 import { newKeeper } from './doorkeeper.ts';
 import { memoryBounds } from './memory-bounds.ts';
 import { newPairingDoor, type PairingDoor } from './pairing.ts';
@@ -82,6 +83,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
     if ((mode & 0o011) !== 0o011) chmodSync(options.stateDir, (mode & 0o777) | 0o011);
   } catch (error) {
     return { kind: 'refused', reason: 'state', why: `cannot make ${options.stateDir}: ${(error as Error).message}` };
+  }
+  const flaw = stateDirFlaw(options.stateDir);
+  if (flaw !== undefined) {
+    const why = `${flaw}: whoever can change ${options.stateDir} can change what is compiled; choose another place with --state`;
+    return { kind: 'refused', reason: 'state', why };
   }
   const lock = await lockState(options.stateDir);
   if (lock.kind === 'busy') return { kind: 'refused', reason: 'state', why: lock.why };
