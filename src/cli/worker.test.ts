@@ -33,6 +33,9 @@ test('what cannot be meant is named', () => {
     ['--slots', 'x'],
     ['--listen', ':1'],
     ['--store-size', 'x'],
+    ['--weight', 'anna'],
+    ['--weight', '=2'],
+    ['--weight', 'anna=0'],
     ['--nonsense'],
     ['--tls-cert', 'alone'],
     ['word'],
@@ -41,6 +44,9 @@ test('what cannot be meant is named', () => {
   }
   const settings = parseWorkerArgs(['--listen', '0.0.0.0:1', '--listen', '[::]:2', '--insecure', '--slots=7'], {});
   assert.ok(typeof settings === 'object');
+  const weighed = parseWorkerArgs(['--weight', 'ci=0.5', '--weight', 'local=2'], {});
+  assert.ok(typeof weighed === 'object');
+  assert.deepEqual(Object.fromEntries(weighed.weights), { 'member ci': 0.5, local: 2 });
   for (const [file, meant] of [
     ['off', undefined],
     ['/var/log/shoal/audit.log', '/var/log/shoal/audit.log'],

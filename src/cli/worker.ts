@@ -28,6 +28,8 @@ export type WorkerSettings = {
   readonly stateDir: string;
   readonly storeBytes: number;
   readonly jobMemoryBytes?: number;
+  /** By client. */
+  readonly weights: ReadonlyMap<string, number>;
   /** The audit log's file; undefined: none. */
   readonly audit: string | undefined;
   readonly insecure: boolean;
@@ -42,7 +44,8 @@ const maxSlots = 1024;
 const leastJobMemoryBytes = 64 << 20;
 const usage =
   'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--job-memory SIZE]\n' +
-  '                    [--audit FILE|off] [--insecure] [--tls-ca FILE --tls-cert FILE --tls-key FILE]\n' +
+  '                    [--weight NAME=2] [--audit FILE|off] [--insecure]\n' +
+  '                    [--tls-ca FILE --tls-cert FILE --tls-key FILE]\n' +
   '       shoal worker --stdio     (for ssh: leads to the worker that runs here)';
 
 /** `ADDR:PORT`, `[V6]:PORT`, or an address alone. */
@@ -66,6 +69,7 @@ const flags = {
   state: { type: 'string' },
   'store-size': { type: 'string' },
   'job-memory': { type: 'string' },
+  weight: { type: 'string', multiple: true },
   audit: { type: 'string' },
   insecure: { type: 'boolean' },
   'tls-ca': { type: 'string' },
@@ -95,6 +99,12 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
   if (values['job-memory'] !== undefined && (jobMemoryBytes ?? 0) < leastJobMemoryBytes) {
     return `--job-memory ${values['job-memory']}: not a size such as 2G, of 64M at least`;
   }
+  const weights = new Map<string, number>();
+  for (const text of values.weight ?? []) {
+    const [client, weight] = parseWeight(text);
+    if (client === '' || !(weight >= 0.01 && weight <= 100)) return `--weight ${text}: not NAME=WEIGHT, 0.01 to 100`;
+    weights.set(client, weight);
+  }
   const state = values.state ?? workerStateDir(env);
   const external = externalFiles(values, env);
   if (typeof external === 'string') return external;
@@ -104,10 +114,18 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
     stateDir: state,
     storeBytes,
     ...(jobMemoryBytes === undefined ? {} : { jobMemoryBytes }),
+    weights,
     audit: auditPath(values.audit, state),
     insecure: values.insecure ?? false,
     external,
   };
+}
+
+/** A member by its name; `local` is this box's own user. */
+function parseWeight(text: string): [client: string, weight: number] {
+  const at = text.lastIndexOf('=');
+  const name = text.slice(0, Math.max(0, at));
+  return [name === 'local' || name === '' ? name : `member ${name}`, Number(text.slice(at + 1))];
 }
 
 function auditPath(asked: string | undefined, state: string): string | undefined {

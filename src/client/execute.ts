@@ -9,7 +9,7 @@ import type { ExecuteOutcome, ReapiClient } from '../reapi/client.ts';
 import { maxInlineInputBytes, type InlineInput } from '../reapi/inline-inputs.ts';
 import { blobsMissing, type TreeBlob } from './input-tree.ts';
 import type { PlannedAction } from './action.ts';
-import { faultIn, faultOf, type HostFault } from './faults.ts';
+import { busyFault, faultIn, faultOf, type HostFault } from './faults.ts';
 
 // Past this many unknown blobs it pays to ask first: 40 digests are 3 KB, and a host that served an earlier build has
 // most of them.
@@ -193,7 +193,7 @@ export async function executeOn(ready: ReadyHost, job: Execution): Promise<Execu
       // What went along may not have arrived, and the host may have dropped more than it names: all is asked for again.
       if (inputs.length > 0 || outcome.kind === 'missing') forgetAll(ready);
       if (outcome.kind === 'failed' && !(outcome.code === grpcCode.UNIMPLEMENTED && inputs.length > 0))
-        return faultOf(outcome.code, outcome.message);
+        return outcome.busy === true ? busyFault(outcome.message) : faultOf(outcome.code, outcome.message);
       // A worker of another version: it gets its inputs before the call, as any server of the protocol does.
       if (outcome.kind === 'failed') ready.takesInputs = false;
       if (mends === mostMends) return faultOf(grpcCode.NOT_FOUND, 'the host loses blobs');

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newHostRecord } from '../farm/pace.ts';
 import { newHost, type Host, type ReadyHost } from '../farm/host.ts';
-import { grpcCode } from '../reapi/errors.ts';
-import { blame, faultOf, noteSuccess } from './faults.ts';
+import { busyError, GrpcError, grpcCode } from '../reapi/errors.ts';
+import { blame, faultIn, faultOf, noteSuccess } from './faults.ts';
 
 function connectedHost(): { readonly host: Host; readonly ready: ReadyHost } {
   const host = newHost(
@@ -29,6 +29,12 @@ test('a broken connection and a wrong answer count at once', () => {
     blame(place, world, faultOf(code, 'why'));
     assert.deepEqual(place.host.state, { kind: 'resting', untilMs: 1000, why: 'why' });
   }
+});
+
+test('a host that has enough of this client’s jobs is not to blame, however often it says so', () => {
+  const fault = faultIn(busyError('1000 jobs of this client are waiting already', 500));
+  assert.deepEqual([fault?.reason, fault?.counts], ['worker-busy', 'never']);
+  assert.equal(faultIn(new GrpcError(grpcCode.RESOURCE_EXHAUSTED, 'no space left'))?.reason, 'worker-full');
 });
 
 test('what may be the job’s own doing counts when three jobs in a row met it', () => {

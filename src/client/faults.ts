@@ -3,14 +3,14 @@
 // after the other there: a host that does none of them any more is no use, whatever each may have been.
 import { troubleWith, type Host, type HostWorld, type Place } from '../farm/host.ts';
 import type { ReasonId } from '../observe/reasons.ts';
-import { GrpcError, grpcCode } from '../reapi/errors.ts';
+import { GrpcError, grpcCode, isBusy } from '../reapi/errors.ts';
 
 export type HostFault = {
   readonly kind: 'host-fault';
   readonly reason: ReasonId;
   readonly detail: string;
   /** When it counts against the host. */
-  readonly counts: 'at-once' | 'if-repeated';
+  readonly counts: 'at-once' | 'if-repeated' | 'never';
 };
 
 const repeatedAt = 3;
@@ -36,9 +36,15 @@ export function faultOf(code: number, detail: string): HostFault {
   }
 }
 
+/** The host serves others too, and has enough of ours. */
+export function busyFault(detail: string): HostFault {
+  return { kind: 'host-fault', reason: 'worker-busy', detail, counts: 'never' };
+}
+
 /** The host's fault in an error of a call; undefined where the error is this side's. */
 export function faultIn(error: unknown): HostFault | undefined {
-  return error instanceof GrpcError ? faultOf(error.code, error.message) : undefined;
+  if (!(error instanceof GrpcError)) return undefined;
+  return isBusy(error) ? busyFault(error.message) : faultOf(error.code, error.message);
 }
 
 /**
@@ -46,7 +52,7 @@ export function faultIn(error: unknown): HostFault | undefined {
  * to rest may end there (a worker that is stopped in order finishes its jobs), unless its answers are wrong.
  */
 export function blame({ host, ready }: Pick<Place, 'host' | 'ready'>, world: HostWorld, fault: HostFault): void {
-  if (host.state !== ready) return;
+  if (host.state !== ready || fault.counts === 'never') return;
   host.faultsInRow += 1;
   if (fault.counts === 'if-repeated' && host.faultsInRow < repeatedAt) return;
   troubleWith({ host, ready }, world, { why: fault.detail, gently: fault.reason !== 'bad-answer' });

@@ -2,6 +2,8 @@
 // build that has the fewest in the farm. Within a build the longest goes first, so that the end does not wait for a long
 // one begun late; waiting counts like length, so that a short job is not left for ever.
 
+// A build of weight 2 gets twice the turns.
+
 /** What the order needs to know of a job. */
 export type Waiting = {
   readonly build: string;
@@ -68,13 +70,20 @@ export function countInFarm<Job extends Waiting>(queue: JobQueue<Job>, build: st
  * The waiting jobs in turn. Those that were yielded may be removed, and sent into the farm, before the next is asked for;
  * what stays is passed over.
  */
-export function* inTurn<Job extends Waiting>(queue: JobQueue<Job>): Generator<Job> {
+export function* inTurn<Job extends Waiting>(
+  queue: JobQueue<Job>,
+  weightOf: (build: string) => number = () => 1,
+): Generator<Job> {
   const passed = new Map<Lane<Job>, number>();
   for (;;) {
     let best: Lane<Job> | undefined;
-    for (const lane of queue.lanes.values()) {
+    let bestLoad = Infinity;
+    for (const [build, lane] of queue.lanes) {
       const left = lane.waiting.length - (passed.get(lane) ?? 0);
-      if (left > 0 && (best === undefined || lane.inFarm < best.inFarm)) best = lane;
+      const load = lane.inFarm / weightOf(build);
+      if (left === 0 || load >= bestLoad) continue;
+      best = lane;
+      bestLoad = load;
     }
     const at = best === undefined ? 0 : (passed.get(best) ?? 0);
     const job = best?.waiting[at];

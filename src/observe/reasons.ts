@@ -44,6 +44,11 @@ const rows = {
     sentence:
       'the disk or the memory of the worker was full, and no other worker could take the job; give it fewer slots or more room',
   },
+  'worker-busy': {
+    whose: 'host',
+    sentence:
+      'the worker had as many jobs or uploads of this box under way as it takes of one client, and no other worker could take the job',
+  },
   'missing-blobs': { whose: 'host', sentence: 'the worker lost files that had been sent; its store may be too small' },
   'bad-answer': {
     whose: 'host',

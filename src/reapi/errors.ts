@@ -1,5 +1,5 @@
 // gRPC errors with a code, and the details that the Remote Execution API attaches to them.
-import { Code, PreconditionFailure, Status } from './gen/rpc.ts';
+import { Code, PreconditionFailure, RetryInfo, Status } from './gen/rpc.ts';
 import type { Any } from './gen/google/protobuf/any.ts';
 import { digestKey, parseDigestKey, type Digest } from './digest.ts';
 
@@ -28,6 +28,20 @@ export function missingBlobsError(digests: readonly Digest[]): GrpcError {
   const value = Buffer.from(PreconditionFailure.encode({ violations }).finish());
   const message = `${digests.length} blobs are missing`;
   return new GrpcError(Code.FAILED_PRECONDITION, message, [{ typeUrl: preconditionFailureUrl, value }]);
+}
+
+const retryInfoUrl = 'type.googleapis.com/google.rpc.RetryInfo';
+
+/** RESOURCE_EXHAUSTED that passes by itself: the client has as much under way here as it may. */
+export function busyError(message: string, retryMs: number): GrpcError {
+  const seconds = Math.floor(retryMs / 1000);
+  const retryDelay = { seconds, nanos: (retryMs - 1000 * seconds) * 1e6 };
+  const value = Buffer.from(RetryInfo.encode({ retryDelay }).finish());
+  return new GrpcError(Code.RESOURCE_EXHAUSTED, message, [{ typeUrl: retryInfoUrl, value }]);
+}
+
+export function isBusy({ code, details }: Pick<GrpcError, 'code' | 'details'>): boolean {
+  return code === Code.RESOURCE_EXHAUSTED && details.some(({ typeUrl }) => typeUrl === retryInfoUrl);
 }
 
 /**

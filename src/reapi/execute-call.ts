@@ -1,7 +1,7 @@
 // Execute, and WaitExecution where the stream breaks off: one action's way to an outcome. Never throws for what is the
 // host's or the network's trouble; the caller decides what that means for the host.
 import { digestKey, digestOf, isDigest, sameDigest, type Digest, type DigestKey } from './digest.ts';
-import { GrpcError, grpcCode, missingBlobsOf } from './errors.ts';
+import { GrpcError, grpcCode, isBusy, missingBlobsOf } from './errors.ts';
 import type { Any } from './gen/google/protobuf/any.ts';
 import { Operation } from './gen/longrunning.ts';
 import {
@@ -40,7 +40,13 @@ export type ExecuteOutcome =
       readonly usage: JobUsage | undefined;
     }
   | { readonly kind: 'missing'; readonly digests: readonly Digest[] }
-  | { readonly kind: 'failed'; readonly code: number; readonly message: string };
+  | {
+      readonly kind: 'failed';
+      readonly code: number;
+      readonly message: string;
+      /** This client has as much under way there as it may. */
+      readonly busy?: boolean;
+    };
 
 const mostWaits = 3;
 // Of all inline blobs of one result together.
@@ -103,7 +109,8 @@ function messageOf(request: ExecuteRequestFields): ExecuteRequest {
 
 function failure({ code, message, details }: GrpcError): ExecuteOutcome {
   const digests = missingBlobsOf(code, details);
-  return digests === undefined ? { kind: 'failed', code, message } : { kind: 'missing', digests };
+  if (digests !== undefined) return { kind: 'missing', digests };
+  return isBusy({ code, details }) ? { kind: 'failed', code, message, busy: true } : { kind: 'failed', code, message };
 }
 
 function outcomeOf(operation: Operation): ExecuteOutcome {

@@ -7,7 +7,7 @@ const job = {} as SandboxJob;
 const cancelled: SandboxResult = { kind: 'cancelled' };
 
 /** Slots whose runs end when the test says so. */
-function slotsThatWait(count: number) {
+function slotsThatWait(count: number, weights?: ReadonlyMap<string, number>) {
   const ends: (() => void)[] = [];
   const run = (): Promise<SandboxResult> => new Promise((resolve) => ends.push(() => resolve(cancelled)));
   const slots = Array.from({ length: count }, (): Slot => ({ run, close: async () => undefined }));
@@ -15,7 +15,7 @@ function slotsThatWait(count: number) {
     ends.shift()?.();
     await new Promise(setImmediate);
   };
-  return { queue: queueBefore(slots), endOne };
+  return { queue: queueBefore(slots, weights), endOne };
 }
 
 test('a client with many jobs keeps another waiting for one turn at most', async () => {
@@ -32,6 +32,26 @@ test('a client with many jobs keeps another waiting for one turn at most', async
   for (let ends = 0; ends < 4; ends += 1) await endOne();
   await Promise.all(all);
   assert.equal(queue.busy(), 0);
+});
+
+test('a client of weight 2 has twice the slots of another while both have jobs', async () => {
+  const { queue, endOne } = slotsThatWait(3, new Map([['heavy', 2]]));
+  const running = new Map<string, number>();
+  const ran: Promise<unknown>[] = [];
+  const send = (client: string): void => {
+    const onStart = (): void => void running.set(client, (running.get(client) ?? 0) + 1);
+    ran.push(queue.run(job, { client, signal: new AbortController().signal, onStart }));
+  };
+  for (let each = 0; each < 30; each += 1) {
+    send('light');
+    send('heavy');
+  }
+  await new Promise(setImmediate);
+  for (let ends = 0; ends < 27; ends += 1) await endOne();
+  // 27 have ended, 3 run; the first two slots were taken one each, before there was a queue.
+  assert.deepEqual(Object.fromEntries(running), { light: 11, heavy: 19 });
+  for (let ends = 0; ends < 33; ends += 1) await endOne();
+  await Promise.all(ran);
 });
 
 test('a job that nobody waits for any more leaves the queue, and the thousand and first of a client is refused', async () => {

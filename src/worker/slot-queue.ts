@@ -1,7 +1,8 @@
 // The queue before the slots. Clients take turns: the next job is one of the client that has the fewest running, so that
-// one which sends a thousand keeps nobody else waiting for them. Of one client's jobs the first come is the first served.
+// one which sends a thousand keeps nobody else waiting for them. One with a weight of 2 counts for two clients. Of one
+// client's jobs the first come is the first served.
 import { addWaiting, countInFarm, inTurn, newQueue, removeWaiting, type Waiting } from '../farm/queue.ts';
-import { GrpcError, grpcCode } from '../reapi/errors.ts';
+import { busyError, GrpcError, grpcCode } from '../reapi/errors.ts';
 import type { SandboxJob, SandboxResult, Slot } from './sandbox.ts';
 
 export type SlotRequest = {
@@ -12,7 +13,7 @@ export type SlotRequest = {
 };
 
 export type SlotQueue = {
-  /** Runs the job on the next free slot. @throws GrpcError UNAVAILABLE if too many wait, CANCELLED if `signal` fires. */
+  /** Runs the job on the next free slot. @throws GrpcError RESOURCE_EXHAUSTED if too many wait, CANCELLED if `signal` fires. */
   readonly run: (job: SandboxJob, request: SlotRequest) => Promise<SandboxResult>;
   readonly busy: () => number;
 };
@@ -24,7 +25,13 @@ type WaitingRun = Waiting & { readonly start: (slot: Slot) => void };
 const mostOfOne = 1000;
 const mostOfAll = 10_000;
 
-export function queueBefore(slots: readonly Slot[]): SlotQueue {
+// By then some of those that wait have begun.
+const retryMs = 1000;
+
+/** Of a client by name (`clientOf`); 1 for who is not named. */
+export type Weights = ReadonlyMap<string, number>;
+
+export function queueBefore(slots: readonly Slot[], weights: Weights = new Map()): SlotQueue {
   const free = [...slots];
   const queue = newQueue<WaitingRun>();
   let arrivals = 0;
@@ -32,7 +39,7 @@ export function queueBefore(slots: readonly Slot[]): SlotQueue {
   const wait = ({ client, signal }: SlotRequest): Promise<Slot> => {
     const own = queue.lanes.get(client)?.waiting.length ?? 0;
     if (own >= mostOfOne || queue.size >= mostOfAll) {
-      throw new GrpcError(grpcCode.UNAVAILABLE, `${own} jobs of this client are waiting already, ${queue.size} in all`);
+      throw busyError(`${own} jobs of this client are waiting already, ${queue.size} in all`, retryMs);
     }
     return new Promise((resolve, reject) => {
       const cancelled = (): void => {
@@ -50,7 +57,7 @@ export function queueBefore(slots: readonly Slot[]): SlotQueue {
   };
 
   const handOut = (): void => {
-    for (const job of inTurn(queue)) {
+    for (const job of inTurn(queue, (client) => weights.get(client) ?? 1)) {
       const slot = free.pop();
       if (slot === undefined) return;
       removeWaiting(queue, job);

@@ -3,7 +3,7 @@ import { openControlGroups } from './control-groups.ts';
 import type { MemoryBounds } from './memory-bounds.ts';
 import { maxProcesses } from './sandbox-job.ts';
 import { isRefusal, startSlot, type Slot, type SlotRefusal } from './sandbox.ts';
-import { queueBefore, type SlotQueue } from './slot-queue.ts';
+import { queueBefore, type SlotQueue, type Weights } from './slot-queue.ts';
 
 export type SlotPool = SlotQueue & {
   readonly kind: 'slots';
@@ -17,6 +17,7 @@ export type SlotPoolOptions = {
   readonly initPath: string;
   readonly stateDir: string;
   readonly memory: MemoryBounds;
+  readonly weights?: Weights | undefined;
 };
 
 // Debian's policy reserves the range, and containers that map 65,536 ids have it.
@@ -48,5 +49,5 @@ export async function startSlots(options: SlotPoolOptions): Promise<SlotPool | S
     }
     slots.push(slot);
   }
-  return { kind: 'slots', ...queueBefore(slots), size, close };
+  return { kind: 'slots', ...queueBefore(slots, options.weights), size, close };
 }

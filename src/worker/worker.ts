@@ -17,6 +17,7 @@ import { newKeeper } from './doorkeeper.ts';
 import { memoryBounds } from './memory-bounds.ts';
 import { newPairingDoor, type PairingDoor } from './pairing.ts';
 import { startSlots, type SlotPool } from './slots.ts';
+import type { Weights } from './slot-queue.ts';
 import { clearStaleSocket, lockState, type StateLock } from './state-lock.ts';
 import type { ToolchainEvent } from './toolchains.ts';
 
@@ -39,6 +40,8 @@ export type WorkerOptions = {
   readonly listen: readonly ListenAddress[];
   readonly unixSocket?: string;
   readonly slots: number;
+  /** How much of the slots clients get beside each other: 1 each, unless said here. */
+  readonly weights?: Weights | undefined;
   readonly stateDir: string;
   readonly storeBytes: number;
   /** The most that one job may take; without it, what the box can give. */
@@ -91,9 +94,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
   }
   const lock = await lockState(options.stateDir);
   if (lock.kind === 'busy') return { kind: 'refused', reason: 'state', why: lock.why };
-  const { slots: size, initPath, stateDir } = options;
+  const { slots: size, initPath, stateDir, weights } = options;
   const memory = memoryBounds(options.jobMemoryBytes);
-  const slots = await startSlots({ size, initPath, stateDir, memory });
+  const slots = await startSlots({ size, initPath, stateDir, memory, weights });
   if (slots.kind === 'refused') {
     lock.release();
     return { kind: 'refused', reason: 'sandbox', why: slots.why };

@@ -14,6 +14,7 @@ import { parseResourceName, type ResourceName } from '../../reapi/resource-name.
 import { clientStream, serverStream, unary, type Handler, type Send } from '../../reapi/server.ts';
 import { compress, decompress, maxZstdBytes } from '../../reapi/zstd.ts';
 import type { BlobStore, BlobUpload } from '../../store/blob-store.ts';
+import { clientOf } from '../../trust/peer.ts';
 import { grpcErrorFrom, invalid } from './checks.ts';
 import { withoutIdling } from '../uploads.ts';
 import type { CasWorld } from './cas.ts';
@@ -37,7 +38,7 @@ export function byteStreamService({ clients, uploads }: CasWorld): readonly Hand
       { path: path('Write'), request: WriteRequest, response: WriteResponse },
       async (requests, { peer }) => {
         try {
-          return await writeBlob({ store: clients.of(peer).store, uploads }, broken, requests);
+          return await writeBlob({ store: clients.of(peer).store, uploads, client: clientOf(peer) }, broken, requests);
         } catch (error) {
           throw grpcErrorFrom(error);
         }
@@ -49,13 +50,16 @@ export function byteStreamService({ clients, uploads }: CasWorld): readonly Hand
         const { digest } = parsed(resourceName, true);
         if (clients.of(peer).store.missing([digest]).length === 0)
           return { committedSize: digest.sizeBytes, complete: true };
-        const committedSize = broken.receivedBytes(resourceName);
+        const committedSize = broken.receivedBytes(keptName(clientOf(peer), resourceName));
         if (committedSize === undefined) throw new GrpcError(grpcCode.NOT_FOUND, 'no such upload is known');
         return { committedSize, complete: false };
       },
     ),
   ];
 }
+
+/** An upload goes on for the client that began it. */
+const keptName = (client: string, resourceName: string): string => `${client} ${resourceName}`;
 
 function parsed(resourceName: string, upload: boolean): ResourceName {
   const name = parseResourceName(resourceName);
@@ -90,35 +94,36 @@ async function* framed(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   if (!some) yield compress(Buffer.alloc(0));
 }
 
-type Writing = { readonly store: BlobStore; readonly uploads: CasWorld['uploads'] };
+type Writing = { readonly store: BlobStore; readonly uploads: CasWorld['uploads']; readonly client: string };
 
 async function writeBlob(
   world: Writing,
   broken: BrokenUploads,
   requests: AsyncIterable<WriteRequest>,
 ): Promise<WriteResponse> {
-  const iterator = withoutIdling(requests);
+  const iterator = withoutIdling(requests, undefined, ({ data }) => data.length);
   const first = await iterator.next();
   if (first.done === true) throw invalid('the upload is empty');
   const { resourceName, writeOffset } = first.value;
   const { digest, compression } = parsed(resourceName, true);
   const compressed = compression === 'zstd';
   if (world.store.missing([digest]).length === 0) return { committedSize: compressed ? -1 : digest.sizeBytes };
+  const name = keptName(world.client, resourceName);
   const all = continued(first.value, iterator);
   const checked = inOrder(all, { resourceName, offset: writeOffset });
   if (compressed) {
     if (writeOffset !== 0) throw invalid('a compressed upload starts at 0');
     if (digest.sizeBytes > maxZstdBytes) throw invalid(`blobs above ${maxZstdBytes} bytes are to be sent uncompressed`);
-    broken.note(resourceName);
-    return world.uploads.run(2 * digest.sizeBytes, () => writeCompressed(world.store, digest, checked));
+    broken.note(name);
+    return world.uploads.run(world.client, 2 * digest.sizeBytes, () => writeCompressed(world.store, digest, checked));
   }
-  const upload = broken.resume(resourceName, writeOffset) ?? world.store.upload(digest);
+  const upload = broken.resume(name, writeOffset) ?? world.store.upload(digest);
   if (upload.receivedBytes() !== writeOffset) {
-    broken.keep(resourceName, upload);
+    broken.keep(name, upload);
     throw invalid(`the upload stands at ${upload.receivedBytes()}, not at ${writeOffset}`);
   }
-  return world.uploads.run(pieceMemoryBytes, () =>
-    writePlain(upload, checked, (left) => broken.keep(resourceName, left)),
+  return world.uploads.run(world.client, pieceMemoryBytes, () =>
+    writePlain(upload, checked, (left) => broken.keep(name, left)),
   );
 }
 

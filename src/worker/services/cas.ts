@@ -19,6 +19,7 @@ import type { Status } from '../../reapi/gen/rpc.ts';
 import { clientStream, serverStream, unary, type Handler, type Send } from '../../reapi/server.ts';
 import { compress, decompress } from '../../reapi/zstd.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
+import { clientOf } from '../../trust/peer.ts';
 import type { Clients } from '../clients.ts';
 import { withoutIdling, type Uploads } from '../uploads.ts';
 import {
@@ -56,7 +57,7 @@ export function casService({ clients, uploads }: CasWorld): readonly Handler[] {
     clientStream(
       { path: path('BatchUpdateBlobs'), request: BatchUpdateBlobsRequest, response: BatchUpdateBlobsResponse },
       (requests, { peer }) =>
-        uploads.run(batchMemoryBytes, async () => {
+        uploads.run(clientOf(peer), batchMemoryBytes, async () => {
           for await (const request of withoutIdling(requests)) return updateBlobs(clients.of(peer).store, request);
           throw invalid('the request is empty');
         }),

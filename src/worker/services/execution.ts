@@ -60,8 +60,9 @@ export function executionService(world: ExecutionWorld): readonly Handler[] {
     bothStream(
       { path: '/shoal.v1.Execution/Execute', request: ShoalExecuteRequest, response: OperationMessage },
       async (requests, context, send) => {
-        const client = world.clients.of(context.peer);
-        return executeRequest(world, await takenInputs(world, client.store, requests), { context, send });
+        const { store } = world.clients.of(context.peer);
+        const inputs = await takenInputs(world, { store, client: clientOf(context.peer) }, requests);
+        return executeRequest(world, inputs, { context, send });
       },
     ),
     serverStream(
@@ -100,7 +101,7 @@ async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, ca
 /** An action that makes no sense is noted; one that lacks blobs is an ordinary beginning. */
 async function understoodFor(world: ExecutionWorld, peer: Peer, digest: Digest): Promise<UnderstoodAction> {
   try {
-    return await understood(world, world.clients.of(peer), digest);
+    return await understood(world, world.clients.of(peer), { digest, client: clientOf(peer) });
   } catch (error) {
     if (error instanceof GrpcError && error.code === grpcCode.INVALID_ARGUMENT) {
       world.audit({ event: 'refused', peer, call: 'Execute', why: error.message });
@@ -115,11 +116,11 @@ async function understoodFor(world: ExecutionWorld, peer: Peer, digest: Digest):
  */
 async function takenInputs(
   { uploads }: ExecutionWorld,
-  store: BlobStore,
+  { store, client }: { readonly store: BlobStore; readonly client: string },
   requests: AsyncIterable<ShoalExecuteRequest>,
 ): Promise<ExecuteRequest> {
-  const before = uploads.begun();
-  return uploads.run(maxReceiveBytes, async () => {
+  const before = uploads.begun(client);
+  return uploads.run(client, maxReceiveBytes, async () => {
     for await (const request of withoutIdling(requests)) {
       const { execute } = request;
       if (execute === undefined) break;
@@ -138,8 +139,8 @@ async function takenInputs(
 }
 
 /** Waits for uploads that began before, where something is missing. */
-async function afterUploads<T>(uploads: Uploads, attempt: () => T | Promise<T>): Promise<T> {
-  const begun = uploads.begun();
+async function afterUploads<T>(uploads: Uploads, client: string, attempt: () => T | Promise<T>): Promise<T> {
+  const begun = uploads.begun(client);
   try {
     return await attempt();
   } catch (error) {
@@ -154,9 +155,9 @@ async function afterUploads<T>(uploads: Uploads, attempt: () => T | Promise<T>):
 async function understood(
   { uploads }: ExecutionWorld,
   { store, checkTree }: Client,
-  digest: Digest,
+  { digest, client }: { readonly digest: Digest; readonly client: string },
 ): Promise<UnderstoodAction> {
-  return afterUploads(uploads, () => {
+  return afterUploads(uploads, client, () => {
     const action = understandAction(store, digest);
     checkTree(action.inputRoot);
     return action;
@@ -172,7 +173,7 @@ function startOperation(world: ExecutionWorld, start: Start, begins: () => void)
     merge: !skipCacheLookup && !action.doNotCache,
     run: (options) => {
       begins();
-      return afterUploads(world.uploads, () => runAction(world.action, { ...start, ...options }));
+      return afterUploads(world.uploads, start.client, () => runAction(world.action, { ...start, ...options }));
     },
   });
 }

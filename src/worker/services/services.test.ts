@@ -296,7 +296,7 @@ test('an upload whose client vanished gives its memory back, and what came is ke
       });
     await begin(Buffer.from(bytes.subarray(0, 100_000)));
     const came = async (): Promise<number> => (await writeStatus(world, resourceName)).committedSize;
-    while ((await came().catch(() => 0)) !== 100_000 || world.uploads.begun() !== undefined)
+    while ((await came().catch(() => 0)) !== 100_000 || world.uploads.begun('local') !== undefined)
       await new Promise(setImmediate);
     grpcClient.close();
   }));
@@ -309,7 +309,7 @@ test('a client that begins an upload and sends nothing does not hold it for ever
   const got: number[] = [];
   await assert.rejects(
     async () => {
-      for await (const each of withoutIdling(silent(), 20)) got.push(each);
+      for await (const each of withoutIdling(silent(), { idleMs: 20, leastBytesPerMs: 0 })) got.push(each);
     },
     { code: grpcCode.DEADLINE_EXCEEDED },
   );
