@@ -15,10 +15,13 @@ export type BlobStore = {
   readonly stream: (digest: Digest, range?: BlobRange) => Promise<AsyncGenerator<Buffer> | undefined>;
   /** A read-only file that holds the blob, for a hard link or a copy made before anything else is awaited. */
   readonly file: (digest: Digest) => Promise<string | undefined>;
-  /** @throws StoreError INVALID_ARGUMENT if the bytes are not the digest's, RESOURCE_EXHAUSTED if there is no room. */
-  readonly write: (digest: Digest, bytes: Uint8Array) => void;
+  /**
+   * `owner`: for whom it is kept, if that is known (shares.ts).
+   * @throws StoreError INVALID_ARGUMENT if the bytes are not the digest's, RESOURCE_EXHAUSTED if there is no room.
+   */
+  readonly write: (digest: Digest, bytes: Uint8Array, owner?: string) => void;
   /** A blob that arrives in pieces. The caller commits or aborts. */
-  readonly upload: (digest: Digest) => BlobUpload;
+  readonly upload: (digest: Digest, owner?: string) => BlobUpload;
   /** Keeps these blobs, those not here yet included, until the returned function is called. */
   readonly lease: (digests: readonly Digest[]) => () => void;
   /** Brings all to disk. Nothing may be called after it. */

@@ -267,3 +267,31 @@ test('whatever the order of calls, the bounds hold and no read gives wrong bytes
     ),
     { numRuns: 60 },
   ));
+
+test('a client that fills the store drops what it brought itself, once that is more than half', () =>
+  withDirectory(async (directory) => {
+    const store = await openDiskStore({ directory, maxBytes: 1 << 20, clock: realClock });
+    const blob = (n: number): Buffer => Buffer.alloc(32 << 10, `blob ${n} `);
+    const put = (n: number, owner: string): Digest => {
+      const digest = digestOf(blob(n));
+      store.write(digest, blob(n), owner);
+      return digest;
+    };
+    const others = Array.from({ length: 8 }, (_, n) => put(n, 'other'));
+    for (let n = 100; n < 300; n += 1) put(n, 'greedy');
+    assert.deepEqual(store.missing(others), []);
+    // Uploads that never end count, and do not push out anything of the other's either.
+    const large = Buffer.alloc(400 << 10, 'large');
+    const uploads = [];
+    for (let n = 0; n < 3; n += 1)
+      uploads.push(store.upload({ ...digestOf(large), sizeBytes: large.length }, 'greedy'));
+    const tries = await Promise.allSettled(uploads.map((upload) => upload.write(large)));
+    assert.ok(tries.some(({ status }) => status === 'rejected'));
+    assert.deepEqual(store.missing(others), []);
+    for (const upload of uploads) await upload.abort();
+    assert.ok(store.sizeBytes() <= 1 << 20);
+    // And whoever is alone has all of it.
+    for (let n = 300; n < 332; n += 1) put(n, 'greedy');
+    assert.ok(store.sizeBytes() > 900 << 10);
+    await store.close();
+  }));

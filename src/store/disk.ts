@@ -9,6 +9,7 @@ import { digestKey, digestOf, sameDigest, type Digest, type DigestKey } from '..
 import { openBlobFiles, type FoundBlobs } from './blob-files.ts';
 import { StoreError, type BlobStore } from './blob-store.ts';
 import { streamFile } from './blob-stream.ts';
+import { newShares } from './shares.ts';
 import { fileUpload, memoryUpload } from './blob-upload.ts';
 
 export type DiskStoreOptions = {
@@ -26,7 +27,11 @@ const defaultMemoryBytes = 16 << 20;
 const defaultMaxBlobs = 200_000;
 const quietMs = 3000;
 
-type Entry = { readonly digest: Digest; place: 'memory' | 'disk' | 'unverified' };
+type Entry = {
+  readonly digest: Digest;
+  place: 'memory' | 'disk' | 'unverified';
+  readonly owner: string | undefined;
+};
 
 export type DiskStore = BlobStore & { readonly sizeBytes: () => number; readonly count: () => number };
 
@@ -44,6 +49,7 @@ type Index = {
 function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: DiskStoreOptions): DiskStore {
   const { maxBytes, clock, maxMemoryBytes = defaultMemoryBytes, maxBlobs = defaultMaxBlobs } = options;
   const index: Index = { entries: new Map(), leases: new Map(), sizeBytes: 0 };
+  const shares = newShares(maxBytes);
   const hot = new Map<DigestKey, Buffer>();
   // Blobs without a file, and those of them that are not in the pack.
   const unwritten = new Set<DigestKey>();
@@ -54,9 +60,15 @@ function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: D
 
   const forget = (key: DigestKey, entry: Entry): void => {
     index.entries.delete(key);
-    index.sizeBytes -= entry.digest.sizeBytes;
+    release(entry.digest.sizeBytes, entry.owner);
+    shares.remove(entry.owner, key);
     cool(key);
     unwritten.delete(key);
+  };
+
+  const release = (bytes: number, owner: string | undefined): void => {
+    index.sizeBytes -= bytes;
+    shares.count(owner, -bytes);
   };
 
   const cool = (key: DigestKey): void => {
@@ -72,15 +84,18 @@ function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: D
     if (entry === undefined) return undefined;
     index.entries.delete(key);
     index.entries.set(key, entry);
+    shares.use(entry.owner, key);
     return entry;
   };
 
   /** Makes room for `wanted` more bytes by dropping the least recently used that nobody holds. */
-  const reserve = (wanted: number): void => {
+  const reserve = (wanted: number, owner?: string): void => {
     const full = (): boolean => index.sizeBytes + wanted > maxBytes || index.entries.size >= maxBlobs;
     if (wanted <= maxBytes && full()) {
-      for (const [key, entry] of index.entries) {
-        if (index.leases.has(key)) continue;
+      const own = shares.ownOf(owner, wanted);
+      for (const key of own ?? index.entries.keys()) {
+        const entry = index.entries.get(key);
+        if (entry === undefined || index.leases.has(key)) continue;
         forget(key, entry);
         if (entry.place !== 'memory') files.remove(entry.digest);
         if (!full()) break;
@@ -88,6 +103,7 @@ function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: D
     }
     if (full()) throw new StoreError('RESOURCE_EXHAUSTED', `the store of ${maxBytes} bytes is full of blobs in use`);
     index.sizeBytes += wanted;
+    shares.count(owner, wanted);
   };
 
   const toDisk = (key: DigestKey): void => {
@@ -137,18 +153,19 @@ function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: D
     });
   };
 
-  const add = (digest: Digest, place: Entry['place']): Entry => {
-    const entry: Entry = { digest, place };
+  const add = (digest: Digest, place: Entry['place'], owner?: string): Entry => {
+    const entry: Entry = { digest, place, owner };
     index.entries.set(digestKey(digest), entry);
+    shares.add(owner, digestKey(digest));
     return entry;
   };
 
-  const write: BlobStore['write'] = (digest, bytes) => {
+  const write: BlobStore['write'] = (digest, bytes, owner) => {
     if (!sameDigest(digestOf(bytes), digest)) throw notThatBlob(digest);
     if (digest.sizeBytes === 0 || use(digest) !== undefined) return;
-    reserve(digest.sizeBytes);
+    reserve(digest.sizeBytes, owner);
     const small = digest.sizeBytes <= smallBlobBytes;
-    const entry = add(digest, small ? 'memory' : 'disk');
+    const entry = add(digest, small ? 'memory' : 'disk', owner);
     try {
       if (small) keep(entry, bytes);
       else files.put(digest, bytes);
@@ -216,18 +233,18 @@ function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: D
     return opened;
   };
 
-  const upload: BlobStore['upload'] = (digest) =>
+  const upload: BlobStore['upload'] = (digest, owner) =>
     digest.sizeBytes <= smallBlobBytes
-      ? memoryUpload(digest, write)
+      ? memoryUpload(digest, (digest, bytes) => write(digest, bytes, owner))
       : fileUpload(digest, {
           path: files.newPath(),
-          reserve,
-          release: (bytes) => void (index.sizeBytes -= bytes),
+          reserve: (bytes) => reserve(bytes, owner),
+          release: (bytes) => release(bytes, owner),
           adopt: (path) => {
             // Another upload of the same blob may have ended first: its bytes are the same and counted already.
             if (use(digest) !== undefined) return 'known';
             files.adopt(digest, path);
-            add(digest, 'disk');
+            add(digest, 'disk', owner);
             return 'adopted';
           },
         });

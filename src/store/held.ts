@@ -9,7 +9,7 @@ export function holds(held: DigestSet, digest: Digest): boolean {
 }
 
 /** `close` closes nothing: the store is not this client's. */
-export function heldStore(store: BlobStore, held: DigestSet): BlobStore {
+export function heldStore(store: BlobStore, held: DigestSet, owner: string): BlobStore {
   return {
     missing: (digests) => {
       const known: Digest[] = [];
@@ -24,11 +24,11 @@ export function heldStore(store: BlobStore, held: DigestSet): BlobStore {
     stream: async (digest, range) => (holds(held, digest) ? store.stream(digest, range) : undefined),
     file: async (digest) => (holds(held, digest) ? store.file(digest) : undefined),
     write: (digest, bytes) => {
-      store.write(digest, bytes);
+      store.write(digest, bytes, owner);
       held.add(digest);
     },
     upload: (digest) => {
-      const upload = store.upload(digest);
+      const upload = store.upload(digest, owner);
       const commit = async (): Promise<void> => {
         await upload.commit();
         held.add(digest);

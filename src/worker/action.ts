@@ -123,12 +123,12 @@ function ranOrThrow(ran: SandboxResult): Ran {
 
 function finish(
   world: ActionWorld,
-  { action }: ActionRequest,
+  { action, client }: ActionRequest,
   run: { readonly ran: SandboxResult; readonly times: Times },
 ): ActionEnd {
   const ran = ranOrThrow(run.ran);
   const fresh = new Map<DigestKey, Buffer>();
-  const put = rememberingPut(world.store, fresh);
+  const put = rememberingPut(world.store, client, fresh);
   const streamDigest = (bytes: Buffer): Digest | undefined => (bytes.length === 0 ? undefined : put(bytes));
   const result: ActionResult = {
     ...storeOutputs(action, ran.outputs, put),

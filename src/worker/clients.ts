@@ -86,7 +86,7 @@ export function openClients({ store, directories, path }: ClientsOptions): Clien
     const holdings = all.get(pool) ?? newHoldings();
     all.delete(pool);
     all.set(pool, holdings);
-    const client = clientWith(holdings, store, directories);
+    const client = clientWith(holdings, pool, { store, directories });
     clients.set(pool, client);
     return client;
   };
@@ -102,12 +102,16 @@ export function openClients({ store, directories, path }: ClientsOptions): Clien
   return { of, forget: (member) => forgetPool(`member ${member}`), close };
 }
 
-function clientWith({ held, whole }: Holdings, store: BlobStore, directories: Directories): Client {
+function clientWith(
+  { held, whole }: Holdings,
+  pool: string,
+  { store, directories }: Pick<ClientsOptions, 'store' | 'directories'>,
+): Client {
   const checkTree = (root: Digest): void => {
     const absent = notHeldBelow({ held, whole }, directories, root);
     if (absent.length > 0) throw missingBlobsError(absent);
   };
-  return { store: heldStore(store, held), checkTree, give: (result) => giveResult(held, store, result) };
+  return { store: heldStore(store, held, pool), checkTree, give: (result) => giveResult(held, store, result) };
 }
 
 /** What of the tree the client does not hold; of a Directory that it does not hold, not what is below. */

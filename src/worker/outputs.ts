@@ -26,10 +26,10 @@ export type StoredOutputs = {
 export type Put = (bytes: Buffer) => Digest;
 
 /** A `Put` that also remembers the blobs, which are wanted again for the answer. */
-export function rememberingPut(store: BlobStore, fresh: Map<DigestKey, Buffer>): Put {
+export function rememberingPut(store: BlobStore, owner: string, fresh: Map<DigestKey, Buffer>): Put {
   return (bytes) => {
     const digest = digestOf(bytes);
-    store.write(digest, bytes);
+    store.write(digest, bytes, owner);
     fresh.set(digestKey(digest), bytes);
     return digest;
   };
