@@ -136,6 +136,7 @@ const size = Number(slotsText);
 const slots = {
   kind: 'slots',
   size,
+  memory: { jobBytes: memoryBounds().jobBytes, isGrouped: false },
   ...queueBefore(Array.from({ length: size }, () => slot)),
   close: async () => undefined,
 } as const;
@@ -143,8 +144,7 @@ const uploads = newUploads();
 const clients = openClients({ store, directories: newDirectories(store), path: join(state, 'holders') });
 const name = 'stand-in';
 const trees = checkedTrees(store);
-const shared = { store, results, trees, toolchains, slots, memory: memoryBounds() };
-const action = { name, stateDir: state, ...shared, now: () => Date.now() };
+const action = { name, stateDir: state, store, results, trees, toolchains, slots, now: () => Date.now() };
 const handlers = [
   ...capabilitiesService({ name, slots: size, toolchains: toolchains.announced }),
   ...casService({ clients, uploads }),

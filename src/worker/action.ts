@@ -18,7 +18,6 @@ import type { ActionCache } from '../store/action-cache.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { namedByCommand, type UnderstoodAction } from './action-input.ts';
 import { rememberingPut, storeOutputs } from './outputs.ts';
-import type { MemoryBounds } from './memory-bounds.ts';
 import { madeDirectories, sandboxJob } from './sandbox-job.ts';
 import type { SandboxResult, Trouble } from './sandbox.ts';
 import type { SlotPool } from './slots.ts';
@@ -34,7 +33,6 @@ export type ActionWorld = {
   readonly trees: Trees;
   readonly toolchains: WorkerToolchains;
   readonly slots: SlotPool;
-  readonly memory: MemoryBounds;
   /** The time of day, in milliseconds. */
   readonly now: () => number;
 };

@@ -10,7 +10,6 @@ import { openDiskStore, type DiskStore } from '../store/disk.ts';
 import type { ActionWorld } from './action.ts';
 import { openClients, type Clients } from './clients.ts';
 import { newDirectories } from './directories.ts';
-import type { MemoryBounds } from './memory-bounds.ts';
 import { newOperations, type Operations } from './operations.ts';
 import type { SlotPool } from './slots.ts';
 import { actionCacheService } from './services/action-cache.ts';
@@ -29,7 +28,6 @@ export type PartsOptions = {
   readonly stateDir: string;
   readonly storeBytes: number;
   readonly slots: SlotPool;
-  readonly memory: MemoryBounds;
   readonly compilers: CompilerView;
   readonly log: (event: ToolchainEvent) => void;
   readonly audit: (event: AuditEvent) => void;
@@ -45,7 +43,7 @@ export type Parts = {
 };
 
 export async function openParts(options: PartsOptions): Promise<Parts> {
-  const { name, stateDir, storeBytes, slots, memory, compilers, log, audit } = options;
+  const { name, stateDir, storeBytes, slots, compilers, log, audit } = options;
   await zstdReady();
   const storeDir = join(stateDir, 'store');
   const store = await openDiskStore({ directory: storeDir, maxBytes: storeBytes, clock: realClock });
@@ -58,8 +56,7 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   const toolchains = await openToolchains({ directory: toolchainDir, ...compilers, log });
   const uploads = newUploads();
   const operations = newOperations();
-  const now = (): number => Date.now();
-  const action: ActionWorld = { name, stateDir, store, results, trees, toolchains, slots, memory, now };
+  const action: ActionWorld = { name, stateDir, store, results, trees, toolchains, slots, now: () => Date.now() };
   const handlers = [
     ...capabilitiesService({ name, slots: slots.size, toolchains: toolchains.announced }),
     ...casService({ clients, uploads }),

@@ -5,6 +5,13 @@ import { totalmem } from 'node:os';
 
 export type MemoryBounds = { readonly totalBytes: number; readonly jobBytes: number };
 
+/** What a job is told of it. */
+export type JobMemory = {
+  readonly jobBytes: number;
+  /** The kernel counts whole jobs: what it then kills is known for what it is, unlike a compiler's own "out of memory". */
+  readonly isGrouped: boolean;
+};
+
 // The worker itself takes some 120 MB under load, a system without a desktop 200.
 const usualReserveBytes = 512 << 20;
 const largestReserve = 1 / 4;

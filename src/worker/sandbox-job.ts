@@ -1,7 +1,7 @@
 // An action as the sandbox takes it: its root, what it runs, and how much it may use.
 import { posix, relative } from 'node:path';
 import type { UnderstoodAction } from './action-input.ts';
-import type { MemoryBounds } from './memory-bounds.ts';
+import type { JobMemory } from './memory-bounds.ts';
 import { hostPaths, type Limits, type SandboxJob, type SandboxRoot } from './sandbox.ts';
 import type { PreparedTree } from './trees.ts';
 import { wholeDirectories, type Lower, type WholeDirectory } from './whole-directories.ts';
@@ -17,14 +17,15 @@ const maxOutputBytes = 256 << 20;
 // tmpfs, that is memory: outputs, and the compiler's temporary files (assembler text is some five times the object).
 const maxDiskBytes = 2 * 2 ** 30;
 
-function limitsFor({ timeoutMs }: UnderstoodAction, { jobBytes }: MemoryBounds): Limits {
+function limitsFor({ timeoutMs }: UnderstoodAction, { jobBytes, isGrouped }: JobMemory): Limits {
   return {
     wallMs: timeoutMs,
     // Per process: one that is busy on one processor may use its whole time.
     cpuSeconds: Math.ceil(timeoutMs / 1000) + 1,
-    memoryBytes: jobBytes,
+    memoryBytes: isGrouped ? 0 : jobBytes,
     processes: maxProcesses,
-    outputBytes: maxOutputBytes,
+    // They are gathered in memory, which is the job's.
+    outputBytes: Math.min(maxOutputBytes, Math.floor(jobBytes / 4)),
     diskBytes: Math.min(maxDiskBytes, jobBytes),
   };
 }
@@ -67,10 +68,10 @@ function wholeIn(action: UnderstoodAction, { tree, toolchain }: JobPlaces, laid:
   });
 }
 
-export type JobSurroundings = { readonly stateDir: string; readonly memory: MemoryBounds };
+export type JobSurroundings = { readonly stateDir: string; readonly slots: { readonly memory: JobMemory } };
 
 export function sandboxJob(
-  { stateDir, memory }: JobSurroundings,
+  { stateDir, slots }: JobSurroundings,
   action: UnderstoodAction,
   places: JobPlaces,
 ): SandboxJob {
@@ -91,6 +92,6 @@ export function sandboxJob(
     cwd: posix.join(base, directory),
     outputs: action.outputs.map(({ path }) => path),
     ...(terminal === undefined ? {} : { terminal }),
-    limits: limitsFor(action, memory),
+    limits: limitsFor(action, slots.memory),
   };
 }

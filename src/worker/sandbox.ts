@@ -230,8 +230,9 @@ async function withMemoryKills(
 ): Promise<SandboxResult> {
   const before = group?.memoryKills() ?? 0;
   const result = await run();
-  if (result.kind !== 'ran' || (group?.memoryKills() ?? 0) === before) return result;
-  return { ...result, trouble: ['memory', ...result.trouble] };
+  if ((group?.memoryKills() ?? 0) === before) return result;
+  if (result.kind === 'failed') return { ...result, why: `${result.why}, out of memory` };
+  return result.kind === 'ran' ? { ...result, trouble: ['memory', ...result.trouble] } : result;
 }
 
 /** Starts a slot, or says what this box lacks. A later death is mended by itself, at the next job. */

@@ -1,6 +1,6 @@
 // The slots of this worker: each a sandbox that runs one job at a time, and a queue before them.
 import { openControlGroups } from './control-groups.ts';
-import type { MemoryBounds } from './memory-bounds.ts';
+import type { JobMemory, MemoryBounds } from './memory-bounds.ts';
 import { maxProcesses } from './sandbox-job.ts';
 import { isRefusal, startSlot, type Slot, type SlotRefusal } from './sandbox.ts';
 import { queueBefore, type SlotQueue, type Weights } from './slot-queue.ts';
@@ -8,6 +8,7 @@ import { queueBefore, type SlotQueue, type Weights } from './slot-queue.ts';
 export type SlotPool = SlotQueue & {
   readonly kind: 'slots';
   readonly size: number;
+  readonly memory: JobMemory;
   /** Kills what runs; resolves when no process of the slots is left. */
   readonly close: () => Promise<void>;
 };
@@ -49,5 +50,7 @@ export async function startSlots(options: SlotPoolOptions): Promise<SlotPool | S
     }
     slots.push(slot);
   }
-  return { kind: 'slots', ...queueBefore(slots, options.weights), size, close };
+  const isGrouped = groups.bounded.includes('memory');
+  const bounds = { jobBytes: memory.jobBytes, isGrouped };
+  return { kind: 'slots', ...queueBefore(slots, options.weights), size, memory: bounds, close };
 }

@@ -105,7 +105,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
     options.audit === undefined
       ? noAudit
       : openAuditLog({ path: options.audit, clock: realClock, now: () => Date.now() });
-  const parts = await openParts({ ...options, name: hostname(), slots, memory, audit: audit.audit });
+  const parts = await openParts({ ...options, name: hostname(), slots, audit: audit.audit });
   const running = { lock, slots, parts, audit };
   try {
     const handlers = [...parts.handlers, ...membersOf(options.trust)];
