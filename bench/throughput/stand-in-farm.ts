@@ -145,12 +145,16 @@ const clients = openClients({ store, directories: newDirectories(store), path: j
 const name = 'stand-in';
 const trees = checkedTrees(store);
 const action = { name, stateDir: state, store, results, trees, toolchains, slots, now: () => Date.now() };
+const anyCommand = {
+  commands: 'any',
+  commandWorld: { directories: newDirectories(store), driverOf: () => undefined },
+} as const;
 const handlers = [
   ...capabilitiesService({ name, slots: size, toolchains: toolchains.announced }),
   ...casService({ clients, uploads }),
   ...byteStreamService({ clients, uploads }),
   ...actionCacheService({ store, results, clients, audit: () => undefined }),
-  ...executionService({ action, operations: newOperations(), uploads, clients, audit: () => undefined }),
+  ...executionService({ action, operations: newOperations(), uploads, clients, audit: () => undefined, ...anyCommand }),
 ];
 const serving = await serve(handlers, [{ kind: 'tcp', host: address, port: Number(port) }]);
 process.once('SIGTERM', () => {

@@ -15,6 +15,7 @@ import { filesOfIdentity, openLiveTrust, type LiveTrust } from '../trust/live-tr
 import { makeFarm } from '../trust/make-farm.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
 import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
+import { commandKinds, type Commands } from '../worker/commands.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
 import { startWorker, type ListenAddress, type Worker, type WorkerEvent } from '../worker/worker.ts';
 import type { Invocation } from './main.ts';
@@ -30,6 +31,7 @@ export type WorkerSettings = {
   readonly jobMemoryBytes?: number;
   /** By client. */
   readonly weights: ReadonlyMap<string, number>;
+  readonly commands?: Commands;
   /** The audit log's file; undefined: none. */
   readonly audit: string | undefined;
   readonly insecure: boolean;
@@ -44,7 +46,7 @@ const maxSlots = 1024;
 const leastJobMemoryBytes = 64 << 20;
 const usage =
   'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--job-memory SIZE]\n' +
-  '                    [--weight NAME=2] [--audit FILE|off] [--insecure]\n' +
+  '                    [--commands own|shipped|any] [--weight NAME=2] [--audit FILE|off] [--insecure]\n' +
   '                    [--tls-ca FILE --tls-cert FILE --tls-key FILE]\n' +
   '       shoal worker --stdio     (for ssh: leads to the worker that runs here)';
 
@@ -70,6 +72,7 @@ const flags = {
   'store-size': { type: 'string' },
   'job-memory': { type: 'string' },
   weight: { type: 'string', multiple: true },
+  commands: { type: 'string' },
   audit: { type: 'string' },
   insecure: { type: 'boolean' },
   'tls-ca': { type: 'string' },
@@ -105,6 +108,10 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
     if (client === '' || !(weight >= 0.01 && weight <= 100)) return `--weight ${text}: not NAME=WEIGHT, 0.01 to 100`;
     weights.set(client, weight);
   }
+  const commands = commandKinds.find((kind) => kind === values.commands);
+  if (commands === undefined && values.commands !== undefined) {
+    return `--commands ${values.commands}: not ${commandKinds.join(', ')}`;
+  }
   const state = values.state ?? workerStateDir(env);
   const external = externalFiles(values, env);
   if (typeof external === 'string') return external;
@@ -115,6 +122,7 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
     storeBytes,
     ...(jobMemoryBytes === undefined ? {} : { jobMemoryBytes }),
     weights,
+    ...(commands === undefined ? {} : { commands }),
     audit: auditPath(values.audit, state),
     insecure: values.insecure ?? false,
     external,

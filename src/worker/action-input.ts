@@ -28,6 +28,8 @@ export type UnderstoodAction = {
   /** Of the working directory, relative to the input root. */
   readonly directory: string;
   readonly toolchain: Digest | undefined;
+  /** What is executed, where it is not the first word that says so. */
+  readonly program?: string;
   readonly terminal: Terminal | undefined;
   readonly outputs: readonly WantedOutput[];
 };

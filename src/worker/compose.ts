@@ -3,11 +3,13 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AuditEvent } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
+import { sameDigest } from '../reapi/digest.ts';
 import type { Handler } from '../reapi/server.ts';
 import { zstdReady } from '../reapi/zstd.ts';
 import { openActionCache, type ActionCache } from '../store/action-cache.ts';
 import { openDiskStore, type DiskStore } from '../store/disk.ts';
 import type { ActionWorld } from './action.ts';
+import type { Commands, CommandWorld } from './commands.ts';
 import { openClients, type Clients } from './clients.ts';
 import { newDirectories } from './directories.ts';
 import { newOperations, type Operations } from './operations.ts';
@@ -29,6 +31,7 @@ export type PartsOptions = {
   readonly storeBytes: number;
   readonly slots: SlotPool;
   readonly compilers: CompilerView;
+  readonly commands?: Commands;
   readonly log: (event: ToolchainEvent) => void;
   readonly audit: (event: AuditEvent) => void;
 };
@@ -57,12 +60,15 @@ export async function openParts(options: PartsOptions): Promise<Parts> {
   const uploads = newUploads();
   const operations = newOperations();
   const action: ActionWorld = { name, stateDir, store, results, trees, toolchains, slots, now: () => Date.now() };
+  const driverOf: CommandWorld['driverOf'] = (digest) =>
+    toolchains.announced().find((each) => each.digest !== undefined && sameDigest(each.digest, digest))?.driver;
+  const commandWorld = { directories, driverOf };
   const handlers = [
     ...capabilitiesService({ name, slots: slots.size, toolchains: toolchains.announced }),
     ...casService({ clients, uploads }),
     ...byteStreamService({ clients, uploads }),
     ...actionCacheService({ store, results, clients, audit }),
-    ...executionService({ action, operations, uploads, clients, audit }),
+    ...executionService({ action, operations, uploads, clients, audit, commands: options.commands, commandWorld }),
   ];
   return { store, results, clients, toolchains, operations, handlers };
 }

@@ -88,6 +88,7 @@ export function sandboxJob(
     directories,
     deletions: tree.deletions,
     argv: command.arguments,
+    ...(action.program === undefined ? {} : { program: action.program }),
     env: command.environmentVariables.map(({ name, value }) => `${name}=${value}`),
     cwd: posix.join(base, directory),
     outputs: action.outputs.map(({ path }) => path),

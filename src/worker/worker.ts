@@ -11,6 +11,7 @@ import { serve, type Handler, type Serving } from '../reapi/server.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
 import { belong } from './belonging.ts';
+import type { Commands } from './commands.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
 import { stateDirFlaw } from '../trust/runtime-dir.ts';
 import { newKeeper } from './doorkeeper.ts';
@@ -46,6 +47,8 @@ export type WorkerOptions = {
   readonly storeBytes: number;
   /** The most that one job may take; without it, what the box can give. */
   readonly jobMemoryBytes?: number;
+  /** With which programs actions may begin; without it, by who asks. */
+  readonly commands?: Commands;
   /** Anybody who reaches a listener beyond loopback may have this box compile. */
   readonly insecure: boolean;
   /** Its identity, where it has or may get one: members alone may then come by a network, loopback too. */

@@ -29,6 +29,7 @@ import { understandAction, type UnderstoodAction } from '../action-input.ts';
 import { runAction, type ActionEnd, type ActionRequest, type ActionWorld } from '../action.ts';
 import type { Client, Clients } from '../clients.ts';
 import { jobResult } from '../job-record.ts';
+import { checkedCommand, commandsFor, type Commands, type CommandWorld } from '../commands.ts';
 import type { Operation, Operations, OperationState } from '../operations.ts';
 import { packedFor, type Wanted } from '../result-transport.ts';
 import { withoutIdling, type Uploads } from '../uploads.ts';
@@ -38,6 +39,9 @@ export type ExecutionWorld = {
   readonly action: ActionWorld;
   readonly operations: Operations;
   readonly uploads: Uploads;
+  /** Without it, what a peer may run goes by who it is. */
+  readonly commands: Commands | undefined;
+  readonly commandWorld: CommandWorld;
   readonly clients: Clients;
   readonly audit: (event: AuditEvent) => void;
 };
@@ -98,12 +102,15 @@ async function executeRequest(world: ExecutionWorld, request: ExecuteRequest, ca
   }
 }
 
-/** An action that makes no sense is noted; one that lacks blobs is an ordinary beginning. */
+const notedCodes: ReadonlySet<number> = new Set([grpcCode.INVALID_ARGUMENT, grpcCode.PERMISSION_DENIED]);
+
+/** An action that makes no sense, or may not run here, is noted; one that lacks blobs is an ordinary beginning. */
 async function understoodFor(world: ExecutionWorld, peer: Peer, digest: Digest): Promise<UnderstoodAction> {
   try {
-    return await understood(world, world.clients.of(peer), { digest, client: clientOf(peer) });
+    const action = await understood(world, world.clients.of(peer), { digest, client: clientOf(peer) });
+    return checkedCommand(world.commandWorld, commandsFor(world.commands, peer), action);
   } catch (error) {
-    if (error instanceof GrpcError && error.code === grpcCode.INVALID_ARGUMENT) {
+    if (error instanceof GrpcError && notedCodes.has(error.code)) {
       world.audit({ event: 'refused', peer, call: 'Execute', why: error.message });
     }
     throw error;
