@@ -1,6 +1,7 @@
 // A slot: one sandbox init that runs one job at a time, each in fresh namespaces. A slot that breaks is killed with
 // everything in it, and the next job starts it anew (1–2 ms, and Node's 5 for starting any process).
 import { spawn, type ChildProcess } from 'node:child_process';
+import { boxFacts, refusalText } from './containment.ts';
 import type { SlotGroup } from './control-groups.ts';
 import { abortFrame, encodeJob, newFrameReader } from './sandbox-codec.ts';
 import type { Frame, SandboxJob, SandboxOutput, Trouble, Usage } from './sandbox-codec.ts';
@@ -190,15 +191,6 @@ function runOn(init: Init, job: SandboxJob, signal: AbortSignal | undefined): Pr
   });
 }
 
-/** What a box without the kernel's means can do about it. */
-function refusalText(why: string): string {
-  const hint = why.startsWith('user namespace')
-    ? 'user namespaces are not permitted to this user: enable them (sysctl user.max_user_namespaces, ' +
-      'kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or run the worker as root'
-    : 'this needs the right to make namespaces and mounts (in a container, too), and Linux 5.12';
-  return `compiles cannot be contained on this box: ${why}; ${hint}`;
-}
-
 // A program that is not there: it fails at the very last step, after all those that a box may forbid.
 const probe: SandboxJob = {
   root: { kind: 'exact', lowerDirs: [''] },
@@ -238,14 +230,14 @@ async function withMemoryKills(
 /** Starts a slot, or says what this box lacks. A later death is mended by itself, at the next job. */
 export async function startSlot(options: SlotOptions): Promise<Slot | SlotRefusal> {
   const started = await startWorking(options);
-  if ('kind' in started) return { kind: 'refused', why: refusalText(started.why) };
+  if ('kind' in started) return { kind: 'refused', why: refusalText(started.why, boxFacts()) };
   let init = started;
   const probed = await runOn(init, probe, undefined);
   const isSound = probed.kind === 'failed' && probed.why.startsWith('executing ');
   if (!isSound) {
     init.kill('it is not sound');
     await init.gone;
-    return { kind: 'refused', why: refusalText(probed.kind === 'failed' ? probed.why : 'the probe ran') };
+    return { kind: 'refused', why: refusalText(probed.kind === 'failed' ? probed.why : 'the probe ran', boxFacts()) };
   }
   let isBusy = false;
   let isClosed = false;

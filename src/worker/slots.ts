@@ -1,4 +1,6 @@
 // The slots of this worker: each a sandbox that runs one job at a time, and a queue before them.
+import { readFileSync } from 'node:fs';
+import { isMapped } from './containment.ts';
 import { openControlGroups } from './control-groups.ts';
 import type { JobMemory, MemoryBounds } from './memory-bounds.ts';
 import { maxProcesses } from './sandbox-job.ts';
@@ -28,8 +30,9 @@ const firstSlotUid = 65_000;
 const processesAround = 4;
 
 function runAs(index: number): { readonly runAs: { readonly uid: number; readonly gid: number } } | undefined {
-  if (process.getuid?.() !== 0) return undefined;
   const id = firstSlotUid + (index % 500);
+  // In a container that maps root alone, the slots stay what the worker is, as a plain user's do.
+  if (process.getuid?.() !== 0 || !isMapped(id, readFileSync('/proc/self/uid_map', 'utf8'))) return undefined;
   return { runAs: { uid: id, gid: id } };
 }
 
