@@ -111,7 +111,10 @@ type Ran = Extract<SandboxResult, { readonly kind: 'ran' }>;
 /** @throws GrpcError unless the command ran and ended by itself. */
 function ranOrThrow(ran: SandboxResult): Ran {
   if (ran.kind === 'cancelled') throw new GrpcError(grpcCode.CANCELLED, 'nobody waits for this job any more');
-  if (ran.kind === 'failed') throw new GrpcError(grpcCode.INTERNAL, `the sandbox failed: ${ran.why}`);
+  if (ran.kind === 'failed') {
+    const code = ran.trouble === undefined ? grpcCode.INTERNAL : troubleCodes[ran.trouble];
+    throw new GrpcError(code, `the sandbox failed: ${ran.why}`);
+  }
   const [trouble] = ran.trouble;
   if (trouble !== undefined) {
     throw new GrpcError(troubleCodes[trouble], `the job met a bound of this worker: ${ran.trouble.join(', ')}`);

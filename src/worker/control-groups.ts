@@ -14,6 +14,8 @@ export type SlotGroup = {
   readonly entrances: readonly string[];
   /** How many of its processes the kernel has killed for want of memory. */
   readonly memoryKills: () => number;
+  /** What its tmpfs hold: of a job that has ended, until the kernel gets round to it. */
+  readonly tmpfsBytes: () => number;
 };
 
 export type ControlGroups = {
@@ -175,8 +177,8 @@ function makeIn({ version, controllers: attached, path }: Hierarchy, bounds: Gro
   return undefined;
 }
 
-function killsIn(file: string): number {
-  return Number(/^oom_kill (\d+)$/m.exec(read(file))?.[1] ?? 0);
+function countIn(file: string, name: string): number {
+  return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(read(file))?.[1] ?? 0);
 }
 
 export type GroupPlaces = { readonly mountinfo: string; readonly membership: string };
@@ -188,10 +190,13 @@ export function openControlGroups(bounds: GroupBounds, places?: GroupPlaces): Co
   const made = hierarchies.flatMap((each) => makeIn(each, bounds) ?? []);
   const memory = made.find(({ controllers }) => controllers.includes('memory'));
   const slots = Array.from({ length: bounds.slots }, (_, at): SlotGroup => {
-    const kills = memory === undefined ? undefined : join(memory.group, String(at), memoryFiles[memory.version].kills);
+    const entrances = made.map(({ group }) => join(group, String(at), 'cgroup.procs'));
+    if (memory === undefined) return { entrances, memoryKills: () => 0, tmpfsBytes: () => 0 };
+    const group = join(memory.group, String(at));
     return {
-      entrances: made.map(({ group }) => join(group, String(at), 'cgroup.procs')),
-      memoryKills: () => (kills === undefined ? 0 : killsIn(kills)),
+      entrances,
+      memoryKills: () => countIn(join(group, memoryFiles[memory.version].kills), 'oom_kill'),
+      tmpfsBytes: () => countIn(join(group, 'memory.stat'), 'shmem'),
     };
   });
   const close = (): void => {

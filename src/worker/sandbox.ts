@@ -20,7 +20,7 @@ export type SandboxResult =
       readonly trouble: readonly Trouble[];
     }
   /** The sandbox itself failed: nothing is known of the job. */
-  | { readonly kind: 'failed'; readonly why: string }
+  | { readonly kind: 'failed'; readonly why: string; readonly trouble?: Trouble }
   | { readonly kind: 'cancelled' };
 
 export type SlotOptions = {
@@ -223,8 +223,26 @@ async function withMemoryKills(
   const before = group?.memoryKills() ?? 0;
   const result = await run();
   if ((group?.memoryKills() ?? 0) === before) return result;
-  if (result.kind === 'failed') return { ...result, why: `${result.why}, out of memory` };
+  if (result.kind === 'failed') return { ...result, why: `${result.why}, out of memory`, trouble: 'memory' };
   return result.kind === 'ran' ? { ...result, trouble: ['memory', ...result.trouble] } : result;
+}
+
+// The kernel takes a job's tmpfs away behind its end; on a busy box some 100 ms have been seen.
+const cleanPatienceMs = 5_000;
+const cleanPauseMs = 5;
+const cleanBytes = 1 << 20;
+
+/** A job that met a bound may have filled its tmpfs: until that is gone, the next one would be killed in its place. */
+async function untilClean(group: SlotGroup | undefined): Promise<void> {
+  const deadline = performance.now() + cleanPatienceMs;
+  while ((group?.tmpfsBytes() ?? 0) > cleanBytes && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, cleanPauseMs));
+  }
+}
+
+/** What the box has at a path was replaced since the slot began (a package was installed), and cannot be mounted any more. */
+function isOutdated(result: SandboxResult): boolean {
+  return result.kind === 'failed' && result.why.startsWith('mounting ');
 }
 
 /** Starts a slot, or says what this box lacks. A later death is mended by itself, at the next job. */
@@ -241,7 +259,8 @@ export async function startSlot(options: SlotOptions): Promise<Slot | SlotRefusa
   }
   let isBusy = false;
   let isClosed = false;
-  const runAlone = async (job: SandboxJob, signal: AbortSignal | undefined): Promise<SandboxResult> => {
+  let mayBeFull = false;
+  const runOnce = async (job: SandboxJob, signal: AbortSignal | undefined): Promise<SandboxResult> => {
     if (init.dead() !== undefined) {
       await init.gone;
       const again = await startWorking(options);
@@ -251,7 +270,16 @@ export async function startSlot(options: SlotOptions): Promise<Slot | SlotRefusa
     }
     if (signal?.aborted === true) return { kind: 'cancelled' };
     if (init.dead() !== undefined) return { kind: 'failed', why: 'the slot is closed' };
-    return withMemoryKills(options.group, () => runOn(init, job, signal));
+    if (mayBeFull) await untilClean(options.group);
+    const result = await withMemoryKills(options.group, () => runOn(init, job, signal));
+    mayBeFull = result.kind !== 'ran' || result.trouble.length > 0;
+    return result;
+  };
+  const runAlone = async (job: SandboxJob, signal: AbortSignal | undefined): Promise<SandboxResult> => {
+    const result = await runOnce(job, signal);
+    if (!isOutdated(result)) return result;
+    init.kill('what it shows of this box has changed');
+    return runOnce(job, signal);
   };
   const run: Slot['run'] = async (job, signal) => {
     if (isClosed) return { kind: 'failed', why: 'the slot is closed' };
