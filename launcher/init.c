@@ -1,10 +1,10 @@
 /* The keeper, which the worker starts, and the outer init of a slot: makes the namespaces that all its jobs share, then
  * runs one leader a job.
  *
- *   shoal-init STATE-DIRECTORY UID GID GROUPS [HOST-PATH...]
+ *   shoal-init [--bare] STATE-DIRECTORY UID GID GROUPS [HOST-PATH...]
  *
  * UID and GID: what a worker that is root becomes first; `-` where it is a plain user. GROUPS: the `cgroup.procs` files of
- * the control groups to enter, a line each. HOST-PATH, relative to /: what of the box actions may see that want its tools. Jobs come on stdin, answers go to stdout; the end of stdin ends everything. */
+ * the control groups to enter, a line each. --bare: without namespaces, by root. HOST-PATH, relative to /: what of the box actions may see that want its tools. Jobs come on stdin, answers go to stdout; the end of stdin ends everything. */
 #include "init.h"
 #include "init_kernel.h"
 #include <errno.h>
@@ -26,6 +26,11 @@ enum { most_job_bytes = 256 << 20, kept_bytes = 4 << 20, head_bytes = 4 };
 /* Of the slot, and again of every job. */
 static const unsigned long all_namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                                             CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+static unsigned long namespaces_of(const struct slot *slot)
+{
+	return slot->is_bare ? 0 : all_namespaces;
+}
 
 static void write_file(const char *path, const char *text)
 {
@@ -88,7 +93,10 @@ static _Noreturn void run_leader(unsigned char *bytes, size_t size, const struct
 {
 	struct job job = {0};
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	map_ids(slot->uid, slot->gid);
+	if (slot->is_bare)
+		prctl(PR_SET_CHILD_SUBREAPER, 1); /* as pid 1 of a namespace would be */
+	else
+		map_ids(slot->uid, slot->gid);
 	close_doors();
 	if (!parse_job(bytes, size, &job)) {
 		errno = EPROTO;
@@ -114,7 +122,7 @@ static void serve_jobs(const struct slot *slot, int abort_fd)
 		if (!bytes || !read_exactly(0, bytes, size))
 			return;
 		int leader_fd = -1;
-		long leader = syscall(SYS_clone, all_namespaces | clone_pidfd | SIGCHLD, NULL, &leader_fd, NULL, NULL);
+		long leader = syscall(SYS_clone, namespaces_of(slot) | clone_pidfd | SIGCHLD, NULL, &leader_fd, NULL, NULL);
 		if (leader < 0)
 			fail("namespaces of the job", NULL);
 		if (leader == 0)
@@ -126,6 +134,8 @@ static void serve_jobs(const struct slot *slot, int abort_fd)
 			room = 0;
 		}
 		wait_for_leader(leader, leader_fd, abort_fd, &size);
+		if (slot->is_bare)
+			clean_bare(slot);
 	}
 }
 
@@ -187,7 +197,7 @@ static void end_slot(int number)
 /* The keeper's end is the slot's: the kernel lets go of the inner init, pid 1 of all of it, only when every process of
  * the slot is gone. SIGTERM ends it in that order; the keeper's own death by SIGKILL takes all with it too, but then
  * nobody can tell when the last is gone. */
-static int keep(void)
+static int keep(const struct slot *slot)
 {
 	int status;
 	signal(SIGTERM, end_slot);
@@ -196,6 +206,8 @@ static int keep(void)
 	close(1);
 	while (waitpid(inner, &status, 0) < 0 && errno == EINTR)
 		continue;
+	if (slot->is_bare)
+		clean_bare(slot);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 4;
 }
 
@@ -203,10 +215,15 @@ static _Noreturn void run_slot(struct slot *slot)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	block_end(SIG_UNBLOCK);
-	map_ids(slot->uid, slot->gid);
-	if (slot->state_tree < 0)
-		open_trees(slot);
-	enter_box(slot);
+	if (slot->is_bare) {
+		set_slot_limits();
+		clean_bare(slot);
+	} else {
+		map_ids(slot->uid, slot->gid);
+		if (slot->state_tree < 0)
+			open_trees(slot);
+		enter_box(slot);
+	}
 	compile_filter();
 	int abort_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (abort_fd < 0)
@@ -233,6 +250,11 @@ int main(int argc, char **argv)
 {
 	static struct slot slot = {.state_tree = -1};
 	pid_t worker = getppid();
+	if (argc > 1 && strcmp(argv[1], "--bare") == 0) {
+		slot.is_bare = true;
+		argc--;
+		argv++;
+	}
 	if (argc < 5 || argc - 5 > most_host_paths)
 		return 64;
 	slot.state = argv[1];
@@ -241,7 +263,10 @@ int main(int argc, char **argv)
 	leave_session();
 	offer_to_die();
 	enter_groups(argv[4]);
-	if (strcmp(argv[2], "-") != 0) {
+	if (slot.is_bare) {
+		slot.gid = id_from(argv[3]);
+		slot.uid = id_from(argv[2]);
+	} else if (strcmp(argv[2], "-") != 0) {
 		/* While still root: the directories above the state's may be closed to others. */
 		open_trees(&slot);
 		become(argv[2], argv[3]);
@@ -250,13 +275,15 @@ int main(int argc, char **argv)
 	if (getppid() != worker)
 		return 1;
 	/* In a user namespace they are unknown until they are mapped. */
-	slot.uid = geteuid();
-	slot.gid = getegid();
+	if (!slot.is_bare) {
+		slot.uid = geteuid();
+		slot.gid = getegid();
+	}
 	block_end(SIG_BLOCK);
-	inner = syscall(SYS_clone, all_namespaces | SIGCHLD, NULL, NULL, NULL, NULL);
+	inner = syscall(SYS_clone, namespaces_of(&slot) | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (inner < 0)
 		fail("user namespace", NULL);
 	if (inner == 0)
 		run_slot(&slot);
-	return keep();
+	return keep(&slot);
 }

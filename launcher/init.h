@@ -61,6 +61,7 @@ struct slot {
 	const char *state;
 	uid_t uid;
 	gid_t gid;
+	bool is_bare; /* without namespaces */
 	int state_tree;
 	struct host_path hosts[most_host_paths];
 	int host_count;
@@ -85,8 +86,18 @@ void enter_box(const struct slot *slot);
 /* What no exec may give back. A new user namespace forgets it. */
 void close_doors(void);
 
+void set_slot_limits(void);
+
 /* init_root.c: the job's root */
 void enter_job_root(const struct job *job, const struct slot *slot);
+/* The job's own part of it, in the current directory. */
+void write_bare_difference(const struct job *job);
+
+/* init_bare.c: the same without namespaces */
+void enter_bare_root(const struct job *job, const struct slot *slot);
+void kill_user(const struct slot *slot);
+/* Ends what the slot's user still runs, and removes what it left. */
+void clean_bare(const struct slot *slot);
 
 /* init_run.c: the leader, around the compiler */
 _Noreturn void lead(const struct job *job, const struct slot *slot, int abort_fd);
@@ -95,7 +106,7 @@ _Noreturn void lead(const struct job *job, const struct slot *slot, int abort_fd
 struct streams {
 	int in, out, err;
 };
-int start_program(const struct job *job, struct streams streams);
+int start_program(const struct job *job, const struct slot *slot, struct streams streams);
 
 /* init_outputs.c */
 void reply_outputs(const struct job *job);

@@ -112,7 +112,7 @@ void close_doors(void)
 }
 
 /* What is the same for every job is done once. */
-static void set_limits(void)
+void set_slot_limits(void)
 {
 	/* With 0 a crash would still start the program, outside of every namespace, that core_pattern may name; with 1 it does
 	 * not, and nothing is written. The filter sees to it that this stays. */
@@ -133,6 +133,6 @@ void enter_box(const struct slot *slot)
 	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
 		fail("pivot_root", NULL);
 	close_doors();
-	set_limits();
+	set_slot_limits();
 	sethostname("shoal", 5);
 }

@@ -2,7 +2,9 @@
 #include "init.h"
 #include "init_kernel.h"
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -51,6 +53,13 @@ static bool set_limits(const struct job *job)
 	return limit(RLIMIT_FSIZE, job->disk_bytes, job->disk_bytes);
 }
 
+/* Where there is no namespace, the leader is root still. */
+static bool become_user(const struct slot *slot)
+{
+	return setgroups(0, NULL) == 0 && setresgid(slot->gid, slot->gid, slot->gid) == 0 &&
+	       setresuid(slot->uid, slot->uid, slot->uid) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
+}
+
 static bool drop_privileges(void)
 {
 	struct kernel_cap_header header = {.version = capability_version_3};
@@ -82,7 +91,7 @@ static void exec_along_path(const struct job *job, const char *name)
 }
 
 /* Runs in the child, in the leader's memory: it ends in exec or returns the step that failed. */
-static const char *become_program(const struct job *job, struct streams streams)
+static const char *become_program(const struct job *job, const struct slot *slot, struct streams streams)
 {
 	setsid();
 	if (dup2(streams.in, 0) < 0 || dup2(streams.out, 1) < 0 || dup2(streams.err, 2) < 0)
@@ -91,6 +100,8 @@ static const char *become_program(const struct job *job, struct streams streams)
 		return "descriptors of";
 	if (!set_limits(job))
 		return "limits of";
+	if (slot->is_bare && !become_user(slot))
+		return "the user of";
 	if (!drop_privileges())
 		return "taking rights from";
 	const char *program = job->program ? job->program : job->argv.items[0];
@@ -102,13 +113,13 @@ static const char *become_program(const struct job *job, struct streams streams)
 }
 
 /* vfork: no page table is copied, and what went wrong in the child stands in our memory. */
-int start_program(const struct job *job, struct streams streams)
+int start_program(const struct job *job, const struct slot *slot, struct streams streams)
 {
 	static const char *volatile failed;
 	static volatile int number;
 	pid_t program = vfork();
 	if (program == 0) {
-		failed = become_program(job, streams);
+		failed = become_program(job, slot, streams);
 		number = errno;
 		_exit(127);
 	}

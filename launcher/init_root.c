@@ -43,7 +43,7 @@ static bool make_directory(const struct job *over, const char *path)
 {
 	if (mkdir(path, 0755) != 0)
 		return errno == EEXIST;
-	mode_t below = over ? mode_below(over, path) : 0;
+	mode_t below = over && over->lower.count > 0 ? mode_below(over, path) : 0;
 	if (below == 0 || S_ISDIR(below))
 		return true;
 	rmdir(path);
@@ -148,6 +148,17 @@ static void write_base(const struct job *job, const struct job *over)
 	close(create_file(over, "dev/urandom", 0644));
 	if (!make_directories(over, "proc", true))
 		fail("creating", "proc");
+}
+
+void write_bare_difference(const struct job *job)
+{
+	struct job made = *job;
+	made.deletions.count = 0; /* there is nothing below to hide */
+	write_difference(&made);
+	make_temporary(job, NULL);
+	if (!make_directories(NULL, "dev", true))
+		fail("creating", "dev");
+	write_links(job);
 }
 
 /* An overlay of /j/u over the layers. Their paths are relative to /s, which leaves room for more of them in a page. */

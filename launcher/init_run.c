@@ -31,6 +31,7 @@ struct source {
 
 struct run {
 	const struct job *job;
+	const struct slot *slot;
 	struct streams streams;
 	struct source sources[2]; /* stdout, stderr; fd -1: at its end, or another's terminal */
 	int abort_fd, program_fd;
@@ -50,11 +51,11 @@ static uint64_t now_us(void)
 
 /* Opened before the root is left: the slot's devpts is not part of a job's. Output processing is off, so that the bytes
  * are those that the job wrote. */
-static int open_terminal(const struct job *job, int *peer)
+static int open_terminal(const struct job *job, const struct slot *slot, int *peer)
 {
 	struct winsize size = {.ws_col = job->columns, .ws_row = job->rows};
 	struct termios modes;
-	int unlock = 0, terminal = open("/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	int unlock = 0, terminal = open(slot->is_bare ? "/dev/ptmx" : "/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (terminal < 0 || ioctl(terminal, TIOCSPTLCK, &unlock) != 0)
 		fail("a pseudo-terminal", NULL);
 	*peer = ioctl(terminal, open_peer, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -81,12 +82,12 @@ static void open_streams(struct run *run)
 {
 	struct source *out = &run->sources[0], *err = &run->sources[1];
 	unsigned bits = run->job->terminal_bits & (on_stdin | on_stdout | on_stderr);
-	int peer = -1, terminal = bits ? open_terminal(run->job, &peer) : -1;
+	int peer = -1, terminal = bits ? open_terminal(run->job, run->slot, &peer) : -1;
 	run->streams = (struct streams){peer, peer, peer};
 	out->fd = bits & on_stderr ? -1 : terminal;
 	err->fd = terminal;
 	if (!(bits & on_stdin))
-		run->streams.in = open("/null", O_RDONLY | O_CLOEXEC);
+		run->streams.in = open(run->slot->is_bare ? "/dev/null" : "/null", O_RDONLY | O_CLOEXEC);
 	if (!(bits & on_stdout))
 		open_pipe(out, &run->streams.out);
 	if (!(bits & on_stderr))
@@ -193,7 +194,10 @@ static void end_everything(struct run *run)
 		if (ended < 0)
 			return;
 		if (ended == 0) {
-			kill(-1, SIGKILL);
+			if (run->slot->is_bare)
+				kill_user(run->slot);
+			else
+				kill(-1, SIGKILL);
 			options = 0;
 			continue;
 		}
@@ -259,13 +263,16 @@ static void answer(struct run *run, uint64_t wall_us)
 
 _Noreturn void lead(const struct job *job, const struct slot *slot, int abort_fd)
 {
-	struct run run = {.job = job, .abort_fd = abort_fd};
+	struct run run = {.job = job, .slot = slot, .abort_fd = abort_fd};
 	open_streams(&run);
-	enter_job_root(job, slot);
+	if (slot->is_bare)
+		enter_bare_root(job, slot);
+	else
+		enter_job_root(job, slot);
 	if (chdir(job->cwd) != 0)
 		fail("entering", job->cwd);
 	uint64_t begun_us = now_us();
-	run.program = start_program(job, run.streams);
+	run.program = start_program(job, slot, run.streams);
 	close_job_ends(&run);
 	run.program_fd = syscall(nr_pidfd_open, run.program, 0);
 	if (run.program_fd < 0)

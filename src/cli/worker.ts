@@ -32,6 +32,7 @@ export type WorkerSettings = {
   /** By client. */
   readonly weights: ReadonlyMap<string, number>;
   readonly commands?: Commands;
+  readonly contain?: 'none';
   /** The audit log's file; undefined: none. */
   readonly audit: string | undefined;
   readonly insecure: boolean;
@@ -46,7 +47,8 @@ const maxSlots = 1024;
 const leastJobMemoryBytes = 64 << 20;
 const usage =
   'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--job-memory SIZE]\n' +
-  '                    [--commands own|shipped|any] [--weight NAME=2] [--audit FILE|off] [--insecure]\n' +
+  '                    [--commands own|shipped|any] [--weight NAME=2] [--contain=none]\n' +
+  '                    [--audit FILE|off] [--insecure]\n' +
   '                    [--tls-ca FILE --tls-cert FILE --tls-key FILE]\n' +
   '       shoal worker --stdio     (for ssh: leads to the worker that runs here)';
 
@@ -73,6 +75,7 @@ const flags = {
   'job-memory': { type: 'string' },
   weight: { type: 'string', multiple: true },
   commands: { type: 'string' },
+  contain: { type: 'string' },
   audit: { type: 'string' },
   insecure: { type: 'boolean' },
   'tls-ca': { type: 'string' },
@@ -112,6 +115,8 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
   if (commands === undefined && values.commands !== undefined) {
     return `--commands ${values.commands}: not ${commandKinds.join(', ')}`;
   }
+  if (values.contain !== undefined && values.contain !== 'none')
+    return `--contain ${values.contain}: only none is known`;
   const state = values.state ?? workerStateDir(env);
   const external = externalFiles(values, env);
   if (typeof external === 'string') return external;
@@ -123,6 +128,7 @@ export function parseWorkerArgs(args: readonly string[], env: Environment): Work
     ...(jobMemoryBytes === undefined ? {} : { jobMemoryBytes }),
     weights,
     ...(commands === undefined ? {} : { commands }),
+    ...(values.contain === 'none' ? { contain: values.contain } : {}),
     audit: auditPath(values.audit, state),
     insecure: values.insecure ?? false,
     external,
@@ -149,12 +155,19 @@ function pairingText(event: PairingEvent): string {
   return `${event.address} has not joined the farm: ${event.why}`;
 }
 
+const uncontainedText =
+  'WARNING: --contain=none: compiles run without namespaces. Each has a user, a root directory, limits and a filter of ' +
+  'system calls of its own, and no network; but a hole in the kernel, or a job that finds its way out of the directory, is ' +
+  'on this box, sees its processes, and can fill its disk. Let only people use it whom you would give a login here';
+
 function eventText(event: WorkerEvent): string | undefined {
   switch (event.kind) {
     case 'listening':
       return undefined;
     case 'socket-taken':
       return `another worker serves ${event.path}: builds on this box find that one`;
+    case 'uncontained':
+      return uncontainedText;
     case 'toolchain-found':
       return `toolchain ${event.hash.slice(0, 12)}: ${event.driver} ${event.version}`;
     case 'toolchain-gone':

@@ -32,6 +32,8 @@ export type SlotOptions = {
   /** For plain actions: `hostPaths` can be shown to jobs. */
   readonly host: boolean;
   readonly group?: SlotGroup;
+  /** `none`: without namespaces, as root; plain actions cannot run then. */
+  readonly contain?: 'none';
 };
 
 export type Slot = {
@@ -72,9 +74,10 @@ type Init = {
   readonly gone: Promise<void>;
 };
 
-function startInit({ initPath, stateDir, runAs, host, group }: SlotOptions): Init {
+function startInit({ initPath, stateDir, runAs, host, group, contain }: SlotOptions): Init {
   const ids = runAs === undefined ? ['-', '-'] : [String(runAs.uid), String(runAs.gid)];
-  const args = [stateDir, ...ids, (group?.entrances ?? []).join('\n'), ...(host ? hostPaths : [])];
+  const bare = contain === 'none' ? ['--bare'] : [];
+  const args = [...bare, stateDir, ...ids, (group?.entrances ?? []).join('\n'), ...(host ? hostPaths : [])];
   const child = spawn(initPath, args, { stdio: ['pipe', 'pipe', 'ignore'], env: {}, cwd: '/' });
   let listener: ((frame: Frame) => void) | undefined;
   let mourner: ((why: string) => void) | undefined;
@@ -250,7 +253,8 @@ export async function startSlot(options: SlotOptions): Promise<Slot | SlotRefusa
   const started = await startWorking(options);
   if ('kind' in started) return { kind: 'refused', why: refusalText(started.why, boxFacts()) };
   let init = started;
-  const probed = await runOn(init, probe, undefined);
+  const root = options.contain === 'none' ? { ...probe.root, lowerDirs: [] } : probe.root;
+  const probed = await runOn(init, { ...probe, root }, undefined);
   const isSound = probed.kind === 'failed' && probed.why.startsWith('executing ');
   if (!isSound) {
     init.kill('it is not sound');

@@ -21,6 +21,7 @@ export type SlotPoolOptions = {
   readonly stateDir: string;
   readonly memory: MemoryBounds;
   readonly weights?: Weights | undefined;
+  readonly contain?: 'none';
 };
 
 // Debian's policy reserves the range, and containers that map 65,536 ids have it.
@@ -37,7 +38,12 @@ function runAs(index: number): { readonly runAs: { readonly uid: number; readonl
 }
 
 export async function startSlots(options: SlotPoolOptions): Promise<SlotPool | SlotRefusal> {
-  const { size, initPath, stateDir, memory } = options;
+  const { size, initPath, stateDir, memory, contain } = options;
+  if (contain === 'none' && runAs(0) === undefined) {
+    const why =
+      'without namespaces only root can give jobs their paths and a user of their own: run the worker as root';
+    return { kind: 'refused', why: `--contain=none cannot work here: ${why}` };
+  }
   const groups = openControlGroups({ slots: size, ...memory, processes: maxProcesses + processesAround });
   const slots: Slot[] = [];
   const close = async (): Promise<void> => {
@@ -46,7 +52,12 @@ export async function startSlots(options: SlotPoolOptions): Promise<SlotPool | S
   };
   for (let index = 0; index < size; index += 1) {
     const group = groups.slots[index];
-    const slot = await startSlot({ initPath, stateDir, host: true, ...(group && { group }), ...runAs(index) });
+    const slot = await startSlot({
+      ...{ initPath, stateDir, host: true },
+      ...(group && { group }),
+      ...(contain && { contain }),
+      ...runAs(index),
+    });
     if (isRefusal(slot)) {
       await close();
       return slot;

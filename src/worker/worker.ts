@@ -35,7 +35,9 @@ export type WorkerEvent =
   | ({ readonly kind: 'refused-peer' } & Refused)
   | { readonly kind: 'pairing'; readonly event: PairingEvent }
   | { readonly kind: 'listening'; readonly address: string }
-  | { readonly kind: 'socket-taken'; readonly path: string };
+  | { readonly kind: 'socket-taken'; readonly path: string }
+  /** By hand: jobs run without namespaces. */
+  | { readonly kind: 'uncontained' };
 
 export type WorkerOptions = {
   readonly listen: readonly ListenAddress[];
@@ -49,6 +51,8 @@ export type WorkerOptions = {
   readonly jobMemoryBytes?: number;
   /** With which programs actions may begin; without it, by who asks. */
   readonly commands?: Commands;
+  /** `none`: on a box that cannot contain compiles, run them without namespaces. */
+  readonly contain?: 'none';
   /** Anybody who reaches a listener beyond loopback may have this box compile. */
   readonly insecure: boolean;
   /** Its identity, where it has or may get one: members alone may then come by a network, loopback too. */
@@ -99,7 +103,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
   if (lock.kind === 'busy') return { kind: 'refused', reason: 'state', why: lock.why };
   const { slots: size, initPath, stateDir, weights } = options;
   const memory = memoryBounds(options.jobMemoryBytes);
-  const slots = await startSlots({ size, initPath, stateDir, memory, weights });
+  const slots = await startSlots({
+    size,
+    initPath,
+    stateDir,
+    memory,
+    weights,
+    ...(options.contain && { contain: options.contain }),
+  });
+  if (options.contain === 'none') options.log({ kind: 'uncontained' });
   if (slots.kind === 'refused') {
     lock.release();
     return { kind: 'refused', reason: 'sandbox', why: slots.why };

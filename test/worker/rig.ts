@@ -121,7 +121,7 @@ export type RunningWorker = {
 };
 
 export type WorkerSpec = Partial<
-  Pick<WorkerOptions, 'slots' | 'storeBytes' | 'stateDir' | 'jobMemoryBytes' | 'commands' | 'audit'>
+  Pick<WorkerOptions, 'slots' | 'storeBytes' | 'stateDir' | 'jobMemoryBytes' | 'commands' | 'contain' | 'audit'>
 > & {
   readonly toolchains?: readonly (Toolchain | NotACompiler)[];
 };
@@ -135,6 +135,7 @@ export async function optionsIn(directory: string, spec: WorkerSpec = {}): Promi
     slots: spec.slots ?? 2,
     stateDir: spec.stateDir ?? join(directory, 'state'),
     storeBytes: spec.storeBytes ?? 1 << 30,
+    ...(spec.contain === undefined ? {} : { contain: spec.contain }),
     ...(spec.commands === undefined ? {} : { commands: spec.commands }),
     ...(spec.jobMemoryBytes === undefined ? {} : { jobMemoryBytes: spec.jobMemoryBytes }),
     insecure: false,
