@@ -53,7 +53,9 @@ export async function startSlots(options: SlotPoolOptions): Promise<SlotPool | S
   for (let index = 0; index < size; index += 1) {
     const group = groups.slots[index];
     const slot = await startSlot({
-      ...{ initPath, stateDir, host: true },
+      initPath,
+      stateDir,
+      host: true,
       ...(group && { group }),
       ...(contain && { contain }),
       ...runAs(index),
