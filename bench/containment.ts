@@ -125,7 +125,7 @@ async function rowText(cpu: CpuGroup, row: Row, plan: { readonly sides: readonly
     const of = (pick: (cost: Cost, round: number) => number): string =>
       spreadText(spreadOf((costs[at] ?? []).map(pick)), 2).padEnd(20);
     const beyond = of(({ cpuMs }, round) => cpuMs - (costs[0]?.[round]?.cpuMs ?? Number.NaN));
-    return `    ${name.padEnd(34)}${of(({ cpuMs }) => cpuMs)}${at === 0 ? ''.padEnd(20) : beyond}${of(({ kernelMs }) => kernelMs)}`;
+    return `    ${name.padEnd(38)}${of(({ cpuMs }) => cpuMs)}${at === 0 ? ''.padEnd(20) : beyond}${of(({ kernelMs }) => kernelMs)}`;
   });
   return [`  ${row.name}`, ...lines].join('\n');
 }
@@ -167,7 +167,7 @@ export async function measureContainment({ rounds, tell }: PartPlan): Promise<st
       tell(`containment: ${row.name}`);
       texts.push(await rowText(cpu, row, { sides, rounds: Math.max(rounds, leastRounds) }));
     }
-    const head = `CPU ms a job, median (min–max)${''.padEnd(8)}${'in all'.padEnd(20)}${'beyond the command'.padEnd(20)}kernel's threads, apart`;
+    const head = `CPU ms a job, median (min–max)${''.padEnd(12)}${'in all'.padEnd(20)}${'beyond the command'.padEnd(20)}kernel's threads, apart`;
     return [head, ...texts].join('\n');
   } finally {
     for (const slot of started) await slot.close();
