@@ -22,6 +22,8 @@ export type Build = {
   readonly which: Which;
   readonly tree: string;
   readonly jobs: number;
+  /** The side is to choose for itself how many jobs make runs, if it can. */
+  readonly ownJobs?: true;
   readonly files: number;
   readonly log: string;
 };

@@ -3,6 +3,7 @@
 //
 //   node inside.js SCRATCH CACHE ROUNDS
 import { mkdirSync, rmSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { makeCpuGroup } from '../cpu.ts';
 import { makeNetwork, type Network } from '../hosts.ts';
@@ -72,17 +73,33 @@ async function buildOnce({ side, running, ground, plan, which }: Building): Prom
   const { project, round } = plan;
   project.prepare(`${side.name} ${round} ${which}`);
   const log = join(ground.scratch, `${which}.log`);
-  const build = { which, tree: project.directory, jobs, files: project.lines.length, log };
+  const build = { which, tree: project.directory, jobs, ownJobs: true as const, files: project.lines.length, log };
   const before = { client: ground.client.group.usedMs(), workers: ground.workers[0]?.group.usedMs() ?? 0 };
+  const machineBefore = machineTimes();
   const { status, wallMs } = await run(ground.client, running.command(build));
   if (status !== 0) throw new Error(`${side.name}, ${project.name}: status ${status}\n${logEnd(log)}`);
   running.check?.(build);
   return {
     which,
     wallMs,
+    busy: busyShare(machineBefore, machineTimes()),
     clientCpuMs: ground.client.group.usedMs() - before.client,
     workersCpuMs: (ground.workers[0]?.group.usedMs() ?? 0) - before.workers,
   };
+}
+
+type MachineTimes = { readonly busyMs: number; readonly idleMs: number };
+
+/** Of all processors since the machine began: this machine plays the client and five hosts, and other work may disturb. */
+function machineTimes(): MachineTimes {
+  const times = cpus().map((cpu) => cpu.times);
+  const idleMs = times.reduce((sum, { idle }) => sum + idle, 0);
+  return { busyMs: times.reduce((sum, { user, nice, sys, irq }) => sum + user + nice + sys + irq, 0), idleMs };
+}
+
+function busyShare(before: MachineTimes, after: MachineTimes): number {
+  const busyMs = after.busyMs - before.busyMs;
+  return busyMs / (busyMs + after.idleMs - before.idleMs);
 }
 
 async function measure(project: Project, recording: Recording, network: Network): Promise<ProjectResult> {

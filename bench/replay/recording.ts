@@ -63,14 +63,15 @@ type Keeping = { readonly kept: string; readonly group: CpuGroup };
 async function recordOne(line: CompileLine, { kept, group }: Keeping): Promise<Entry> {
   const { directory, file, output } = line;
   const whole = `${kept}.json`;
-  if (existsSync(whole)) return JSON.parse(readFileSync(whole, 'utf8')) as Entry;
+  const object = `${kept}.o`;
+  const dependencies = `${kept}.d`;
+  // The cache may have been moved since.
+  if (existsSync(whole)) return { ...(JSON.parse(readFileSync(whole, 'utf8')) as Entry), object, dependencies };
   const text = `${kept}${file.endsWith('.c') ? '.i' : '.ii'}`;
   const wholeUs = await cpuOf(group, line.arguments, directory);
   await cpuOf(group, preprocessing(line, text), directory);
   const textUs = await cpuOf(group, compilingText(line, text), directory);
   rmSync(text);
-  const object = `${kept}.o`;
-  const dependencies = `${kept}.d`;
   writeFileSync(object, readFileSync(join(directory, output)));
   writeFileSync(dependencies, readFileSync(join(directory, dependencyFile(line))));
   const entry: Entry = { name: file, wholeUs, textUs, object, dependencies };

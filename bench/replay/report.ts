@@ -7,6 +7,8 @@ import type { Recording } from './recording.ts';
 export type Build = {
   readonly which: Which;
   readonly wallMs: number;
+  /** The share of all of the machine's processors that was in use. */
+  readonly busy: number;
   readonly clientCpuMs: number;
   readonly workersCpuMs: number;
 };
@@ -33,9 +35,10 @@ export function replayText(projects: readonly ProjectResult[]): string {
     '× in order',
     'client CPU ms/file',
     'workers CPU ms/file',
+    'machine busy %',
   ];
   return [
-    'replay: compiles that take as long as each really took, on 5 hosts of 8 slots, one of them half as fast, one behind 20 ms (10 each way); make -j40, nothing at home, sources new each time',
+    'replay: compiles that take as long as each really took, on 5 hosts of 8 slots, one of them half as fast, one behind 20 ms (10 each way); make -j40 for distcc and icecream, -j80, its own choice, for shoal make, nothing at home, sources new each time',
     aligned([head, ...rows]),
     [...projects.map(boundText), ...notes].join('\n'),
     aligned(projects.flatMap(goalsOf)),
@@ -57,7 +60,8 @@ function rowsOf(project: ProjectResult, { side, builds }: ProjectResult['results
     const times = (ms: number): string => ((wall.median * 1000) / ms).toFixed(2);
     const ratios = [times(project.boundMs), times(project.inOrderMs)];
     const cpu = [per((build) => build.clientCpuMs), per((build) => build.workersCpuMs)];
-    return [project.name, side, which, spreadText(wall, 2), ...ratios, ...cpu];
+    const busy = (spreadOf(same.map((build) => build.busy)).median * 100).toFixed(0);
+    return [project.name, side, which, spreadText(wall, 2), ...ratios, ...cpu, busy];
   });
 }
 

@@ -68,11 +68,11 @@ async function meetToolchain(ground: Ground): Promise<void> {
   }
 }
 
-function buildTask(ground: Ground, { which, tree, jobs, log }: Build): Task {
+function buildTask(ground: Ground, { which, tree, jobs, ownJobs, log }: Build): Task {
   const env = { ...clientEnvironment(ground), SHOAL_SUMMARY: join(ground.scratch, `summary-${which}.json`) };
   const cache = which === 'second' ? { SHOAL_RESULT_CACHE: 'off' } : {};
   return {
-    argv: shoalCommand('make', `-j${jobs}`, '--silent'),
+    argv: shoalCommand('make', ...(ownJobs === true ? [] : [`-j${jobs}`]), '--silent'),
     cwd: tree,
     env: { ...env, ...cache },
     log,
