@@ -4,6 +4,7 @@ import { setImmediate as tick } from 'node:timers/promises';
 import type { ReadyHost } from '../farm/host.ts';
 import { realClock } from '../observe/clock.ts';
 import { digestOf } from '../reapi/digest.ts';
+import { GrpcError, grpcCode } from '../reapi/errors.ts';
 import type { ReapiClient } from '../reapi/client.ts';
 import { ActionResult } from '../reapi/gen/remote_execution.ts';
 import type { PlannedAction } from './action.ts';
@@ -35,9 +36,15 @@ function hostThatLacksAll(takesInputs: boolean) {
   let endUpload = (): void => undefined;
   const client = {
     findMissing: async (digests: readonly unknown[]) => [...digests],
-    upload: async () => {
+    upload: async (_blobs: unknown, signal: AbortSignal) => {
       calls.push('upload');
-      await new Promise<void>((resolve) => (endUpload = resolve));
+      await new Promise<void>((resolve, reject) => {
+        endUpload = resolve;
+        signal.addEventListener('abort', () => reject(new GrpcError(grpcCode.CANCELLED, 'cancelled')));
+      }).catch((error: unknown) => {
+        calls.push('cancelled');
+        throw error;
+      });
       calls.push('uploaded');
     },
     execute: async () => {
@@ -56,6 +63,7 @@ function hostThatLacksAll(takesInputs: boolean) {
     holds,
     heldBytes: 0,
     bulkUpload: Promise.resolve(),
+    uploads: new Set(),
   };
   return { ready, calls, endUpload: () => endUpload() };
 }
@@ -75,4 +83,24 @@ async function callsOf(takesInputs: boolean): Promise<readonly string[]> {
 test('a worker of shoal’s is called while what the job needs is still on its way, another host when it has come', async () => {
   assert.deepEqual(await callsOf(true), ['upload', 'execute', 'uploaded']);
   assert.deepEqual(await callsOf(false), ['upload', 'uploaded', 'execute']);
+});
+
+test('an upload ends when all jobs that rest on it are cancelled, and not with the one that began it', async () => {
+  const { ready, calls } = hostThatLacksAll(false);
+  const [first, second] = [new AbortController(), new AbortController()];
+  const job = { action: largeAction(), earlier: undefined, resultCache: true, clock: realClock };
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 5; turn += 1) await tick();
+  };
+  const ended = [first, second].map(({ signal }) => executeOn(ready, { ...job, signal }));
+  await turns();
+  assert.deepEqual(calls, ['upload']);
+  first.abort();
+  await turns();
+  assert.deepEqual(calls, ['upload']);
+  second.abort();
+  await Promise.race(ended);
+  await turns();
+  assert.ok(calls.includes('cancelled'));
+  assert.equal(ready.uploads.size, 0);
 });

@@ -1,5 +1,6 @@
 // One action on one host: sends what the host lacks, executes, and mends a loss of blobs once.
 import { forgetAll, type ReadyHost } from '../farm/host.ts';
+import { newSharedUpload } from '../farm/shared-upload.ts';
 import { FileChangedError } from '../includes/types.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { ReasonId } from '../observe/reasons.ts';
@@ -95,24 +96,38 @@ function inputsFor(ready: ReadyHost, missing: Missing): readonly InlineInput[] {
  * Uploads what the host, asked first, does not hold. Jobs that come meanwhile wait until they can rely on it: for a worker
  * of shoal's, which waits itself for what has begun to come before a call, until all is on its way; that saves a round trip.
  */
-async function sendMany(ready: ReadyHost, missing: Missing, clock: Clock): Promise<Sent['transfer']> {
+async function sendMany(ready: ReadyHost, missing: Missing, { clock, signal }: Execution): Promise<Sent['transfer']> {
   noteHeld(ready, missing);
   let transfer = noTransfer;
+  const shared = newSharedUpload();
+  shared.join(signal);
+  ready.uploads.add(shared);
+  const over = (): void => {
+    ready.uploads.delete(shared);
+    shared.end();
+  };
   const upload = async (): Promise<void> => {
     const digests = missing.blobs.map((blob) => blob.digest);
     const absent = new Set((await ready.client.findMissing(digests)).map(digestKey));
     const blobs = missing.blobs.filter((blob) => absent.has(digestKey(blob.digest)));
-    if (blobs.length === 0) return;
+    if (blobs.length === 0) {
+      over();
+      return;
+    }
     const startedMs = clock.nowMs();
-    const ended = ready.client.upload(load(blobs)).then(() => {
-      transfer = { bytes: sizeOf(blobs), ms: clock.nowMs() - startedMs };
-    });
+    const ended = ready.client
+      .upload(load(blobs), shared.signal)
+      .then(() => {
+        transfer = { bytes: sizeOf(blobs), ms: clock.nowMs() - startedMs };
+      })
+      .finally(over);
     // A failure shows in Execute's answer: the blobs are missing there.
     if (ready.takesInputs && blobs.every(beginsAtOnce)) ended.catch(() => forgetAll(ready));
     else await ended;
   };
   const before = ready.bulkUpload;
   const done = upload().catch((error: unknown) => {
+    over();
     forgetAll(ready);
     throw error;
   });
@@ -142,11 +157,13 @@ type Sent = {
 };
 
 /** Sees to it that the host will hold all of the action; gives what is to go along with the call that executes it. */
-async function send(ready: ReadyHost, { action, clock }: Execution): Promise<Sent> {
+async function send(ready: ReadyHost, job: Execution): Promise<Sent> {
+  const { action, signal } = job;
+  for (const upload of ready.uploads) upload.join(signal);
   const missing = missingOn(ready, action);
   const { blobs } = missing;
   if (blobs.length >= askFromBlobs || sizeOf(blobs) >= mostUnaskedBytes) {
-    return { inputs: [], transfer: await sendMany(ready, missing, clock) };
+    return { inputs: [], transfer: await sendMany(ready, missing, job) };
   }
   const inputs = ready.takesInputs ? inputsFor(ready, missing) : [];
   if (!ready.takesInputs && blobs.length > 0) sendFew(ready, missing);

@@ -12,6 +12,7 @@ import { isThisBox } from './home.ts';
 import type { HostAddress, HostSpec } from './host-spec.ts';
 import type { HostRecord } from './pace.ts';
 import type { Finish } from './finish.ts';
+import type { SharedUpload } from './shared-upload.ts';
 import type { Work } from './work.ts';
 
 const firstRestMs = 1000;
@@ -34,6 +35,7 @@ export type ReadyHost = {
   heldBytes: number;
   /** Large uploads under way: jobs that need their blobs wait for them. */
   bulkUpload: Promise<void>;
+  readonly uploads: Set<SharedUpload>;
 };
 
 export type HostState =
@@ -82,6 +84,10 @@ export type Host = {
   /** How long jobs waited there beyond what those of ours explain: others use it, too. Seen at `seenMs`. */
   others: { readonly waitMs: number; readonly seenMs: number };
   jobsDone: number;
+  /** When it last did one. */
+  doneMs: number;
+  /** What it held when its last connection ended: its store is likely to have outlived that. */
+  pastHeldBytes: number;
   /** Bytes over connections that have ended. */
   pastBytes: { sent: number; received: number };
 };
@@ -109,6 +115,8 @@ export function newHost(spec: HostSpec, { record, index, changes }: HostParts): 
     places: new Set(),
     others: { waitMs: 0, seenMs: 0 },
     jobsDone: 0,
+    doneMs: -Infinity,
+    pastHeldBytes: 0,
     pastBytes: { sent: 0, received: 0 },
   };
   become(host, host.state);
@@ -164,8 +172,9 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
       memoryKb: listed.memoryKb,
       takesInputs: listed.isShoal,
       holds: nothing(),
-      heldBytes: 0,
+      heldBytes: host.pastHeldBytes,
       bulkUpload: Promise.resolve(),
+      uploads: new Set(),
     };
     client.onClose((error) => {
       if (host.state === ready) trouble(host, world, `connection lost: ${error.message}`);
@@ -200,13 +209,14 @@ export function troubleWith(
   if (host.state === ready) trouble(host, world, why, gently);
 }
 
-/** Closes the connection, if any. What the host holds may be gone when it comes back. */
+/** Closes the connection, if any. What the host holds may be gone when it comes back: each job asks then. */
 export function leave(host: Host, gently = false): void {
   const { state } = host;
   // First: that the connection ends then is no failure.
   become(host, { kind: 'idle' });
   if (state.kind !== 'ready') return;
   const { client } = state;
+  host.pastHeldBytes = state.heldBytes;
   const { sent, received } = client.bytes();
   host.pastBytes = { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
   if (gently) client.closeWhenIdle();

@@ -17,7 +17,7 @@ import {
   type BatchUpdateBlobsRequest_Request,
 } from './gen/remote_execution.ts';
 import { ListRequest, ListResponse } from './gen/shoal.ts';
-import { openChannel, type Channel } from './grpc-client.ts';
+import { openChannel, type CallOptions, type Channel } from './grpc-client.ts';
 import { packBlob } from './inline-inputs.ts';
 import type { Target } from './wire.ts';
 import { readName, writeName } from './resource-name.ts';
@@ -47,7 +47,7 @@ export type ReapiClient = {
   readonly toolchains: () => Promise<HostToolchains>;
   readonly findMissing: (digests: readonly Digest[]) => Promise<Digest[]>;
   /** Sends blobs; the first batch is on the wire when this returns its promise. @throws GrpcError if one is refused. */
-  readonly upload: (blobs: readonly Blob[]) => Promise<void>;
+  readonly upload: (blobs: readonly Blob[], signal?: AbortSignal) => Promise<void>;
   /** A blob's bytes, checked against its digest. */
   readonly read: (digest: Digest) => Promise<Buffer>;
   readonly execute: (
@@ -118,12 +118,13 @@ export function connect(target: Target, { connectTimeoutMs, greet }: ConnectOpti
     greet?.(channel);
   };
 
-  const upload = async (blobs: readonly Blob[]): Promise<void> => {
+  const upload: ReapiClient['upload'] = async (blobs, signal) => {
     if (limits === undefined) await ready();
+    const options = { deadlineMs: transferDeadlineMs, ...(signal === undefined ? {} : { signal }) };
     const { small, large } = plan(blobs, limits ?? limitsOf(ServerCapabilities.decode(Buffer.alloc(0))));
     // All calls are started before the first is awaited.
-    const calls = small.map((batch) => uploadBatch(channel, batch));
-    for (const blob of large) await uploadStream(channel, blob, limits?.zstdStreams ?? false);
+    const calls = small.map((batch) => uploadBatch(channel, batch, options));
+    for (const blob of large) await uploadStream(channel, blob, { ...options, zstd: limits?.zstdStreams ?? false });
     await Promise.all(calls);
   };
 
@@ -209,14 +210,14 @@ function plan(blobs: readonly Blob[], limits: Limits): Plan {
   return { small, large };
 }
 
-async function uploadBatch(channel: Channel, batch: readonly BatchItem[]): Promise<void> {
+async function uploadBatch(channel: Channel, batch: readonly BatchItem[], options: CallOptions): Promise<void> {
   const request = BatchUpdateBlobsRequest.encode({
     instanceName: '',
     requests: [...batch],
     digestFunction: DigestFunction_Value.SHA256,
   }).finish();
   const path = `${remoteExecution}.ContentAddressableStorage/BatchUpdateBlobs`;
-  const answer = await channel.unary(path, request, { deadlineMs: transferDeadlineMs });
+  const answer = await channel.unary(path, request, options);
   const refused = new Map<DigestKey, GrpcError>();
   for (const { digest, status } of decoded(BatchUpdateBlobsResponse, answer).responses) {
     const { code = 0, message = '' } = status ?? {};
@@ -241,13 +242,15 @@ function* writeRequests(resourceName: string, data: Buffer): Generator<Uint8Arra
   }
 }
 
-async function uploadStream(channel: Channel, { digest, bytes }: Blob, zstd: boolean): Promise<void> {
+async function uploadStream(
+  channel: Channel,
+  { digest, bytes }: Blob,
+  { zstd, ...options }: CallOptions & { readonly zstd: boolean },
+): Promise<void> {
   const compressed = zstd && bytes.length <= maxZstdBytes;
   const data = compressed ? compress(bytes) : asBuffer(bytes);
   const name = writeName(digest, compressed ? 'zstd' : 'identity', { uuid: randomUUID() });
-  const answer = await channel.clientStream('/google.bytestream.ByteStream/Write', writeRequests(name, data), {
-    deadlineMs: transferDeadlineMs,
-  });
+  const answer = await channel.clientStream('/google.bytestream.ByteStream/Write', writeRequests(name, data), options);
   const { committedSize } = decoded(WriteResponse, answer);
   // -1, or the blob's whole size, says that the host had it already.
   if (committedSize !== data.length && committedSize !== -1 && committedSize !== digest.sizeBytes) {
