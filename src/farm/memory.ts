@@ -2,8 +2,8 @@
 // or damaged file costs a few of them.
 import { readFileSync } from 'node:fs';
 import { writeKept } from '../kept-file.ts';
-import type { Asides } from './aside.ts';
-import type { Average } from './average.ts';
+import { asidesFrom, savedAsides, type Asides, type SavedAside } from './aside.ts';
+import { guess, type Average } from './average.ts';
 import { newHostRecord, type HostRecord } from './pace.ts';
 import { newWorkMemory, type PastWork, type WorkMemory } from './work.ts';
 
@@ -53,7 +53,9 @@ type Saved = {
   readonly kinds: readonly (readonly [string, SavedAverage])[];
   readonly home: SavedHost;
   readonly hosts: readonly (readonly [string, SavedHost])[];
-  readonly asides: readonly (readonly [string, { readonly why: string; readonly until: number }])[];
+  readonly asides: readonly SavedAside[];
+  /** By the time of day. */
+  readonly savedAtMs: number;
 };
 
 const rounded = (value: number): number => Number(value.toPrecision(5));
@@ -84,7 +86,8 @@ export function saveFarmMemory({ works, home, hosts, asides }: FarmMemory, path:
     kinds: [...works.kinds].map(([kind, average]) => [kind, savedAverage(average)]),
     home: savedHost(home),
     hosts: [...hosts].slice(-mostHosts).map(([name, record]) => [name, savedHost(record)]),
-    asides: [...asides].slice(-mostHosts),
+    asides: savedAsides(asides).slice(-mostHosts),
+    savedAtMs: Date.now(),
   };
   writeKept(path, JSON.stringify(saved));
 }
@@ -122,7 +125,14 @@ export function loadFarmMemory(path: string): FarmMemory {
     const home = hostFrom(saved.home);
     const records = new Map([...hosts, [homeName, home]]);
     const past = new Map(saved.works.map((work) => workFrom(work, records)));
-    return memoryOf({ works: { past, kinds }, home, asides: new Map(saved.asides) }, hosts);
+    return memoryOf(
+      {
+        works: { past, kinds, common: guess(1) },
+        home,
+        asides: asidesFrom(saved.asides, Date.now() - saved.savedAtMs),
+      },
+      hosts,
+    );
   } catch {
     return newFarmMemory();
   }
