@@ -2,7 +2,8 @@
 // be done before the host that has the job. The first that is done wins, the other is cancelled.
 import { askedOf, leavePlace, mayRace, type Farm, type PlaceRequest } from '../farm/farm.ts';
 import type { Host, Place } from '../farm/host.ts';
-import { noteDone, type Observed } from '../farm/learn.ts';
+import { isOverdue } from '../farm/tail.ts';
+import { noteDone, noteOvertaken, type Observed } from '../farm/learn.ts';
 import { blame } from './faults.ts';
 import { executeOn, type DoneOutcome, type ExecuteEnd, type Execution } from './execute.ts';
 import type { Attempt } from './trail.ts';
@@ -15,43 +16,66 @@ export type RaceEnd = {
   readonly hosts: ReadonlySet<Host>;
 };
 
+// A job that two hosts in turn never ended is given to a third.
+const mostPlaces = 3;
+
+type Running = { readonly place: Place; readonly abort: AbortController };
+
 export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: Execution): Promise<RaceEnd> {
   return new Promise((resolve) => {
-    const running = new Map<Place, AbortController>();
+    const running = new Map<Place, Running>();
     const attempts: Attempt[] = [];
     const hosts = new Set<Host>();
+    const begun = new Set<Host>();
     let settled = false;
+    const mayGoOnElsewhere = (place: Place): void => {
+      if (begun.size >= mostPlaces) return;
+      const tried = new Set([...request.tried, ...begun]);
+      mayRace(farm, place, {
+        asked: { ...askedOf(request), work: place.work, tried },
+        isFirst: begun.size === 1,
+        offer,
+      });
+    };
+    const settle = (end: ExecuteEnd, place: Place): void => {
+      settled = true;
+      for (const other of running.values()) {
+        attempts.push(attemptOf(farm, other.place, job.signal.aborted ? 'interrupted' : 'overtaken'));
+        if (end.kind === 'done') noteLate(farm, other.place, place);
+        other.abort.abort();
+      }
+      resolve({ end, place, attempts, hosts });
+    };
     const begin = (place: Place): void => {
       const abort = new AbortController();
       const cancel = (): void => abort.abort();
       job.signal.addEventListener('abort', cancel, { once: true });
-      running.set(place, abort);
+      running.set(place, { place, abort });
+      begun.add(place.host);
       void executeOn(place.ready, { ...job, signal: abort.signal }).then((end) => {
         job.signal.removeEventListener('abort', cancel);
         running.delete(place);
-        hosts.add(place.host);
-        attempts.push(attemptOf(farm, place, outcomeOf(end, { settled, aborted: job.signal.aborted })));
-        if (!settled && !job.signal.aborted) note(farm, place, end);
+        if (!settled) {
+          hosts.add(place.host);
+          attempts.push(attemptOf(farm, place, outcomeOf(end, job.signal.aborted)));
+          if (!job.signal.aborted) note(farm, place, end);
+        }
         leavePlace(farm, place);
-        if (settled || (end.kind !== 'done' && running.size > 0)) return;
-        settled = true;
-        for (const other of running.values()) other.abort();
-        resolve({ end, place, attempts, hosts });
+        if (settled) return;
+        const [other] = running.keys();
+        if (end.kind === 'done' || other === undefined) settle(end, place);
+        else mayGoOnElsewhere(other);
       });
+      mayGoOnElsewhere(place);
     };
+    const offer = (next: Place): void => (settled ? leavePlace(farm, next) : begin(next));
     begin(first);
-    const offer = (second: Place): void => (settled ? leavePlace(farm, second) : begin(second));
-    mayRace(farm, first, { asked: askedOf(request), offer });
   });
 }
 
 type Outcome = Attempt['outcome'];
 
-function outcomeOf(
-  end: ExecuteEnd,
-  { settled, aborted }: { readonly settled: boolean; readonly aborted: boolean },
-): Outcome {
-  if (settled) return 'overtaken';
+function outcomeOf(end: ExecuteEnd, aborted: boolean): Outcome {
   if (end.kind === 'done') return 'done';
   return aborted ? 'interrupted' : end.reason;
 }
@@ -60,10 +84,32 @@ function attemptOf(farm: Farm, { host, sentMs }: Place, outcome: Outcome): Attem
   return { host: host.spec.name, sentMs, endedMs: farm.world.clock.nowMs(), outcome };
 }
 
+// A host that takes three times as long as another may be a slow one.
+const clearly = 3;
+
+/**
+ * The job was done at the place `by`. If this one had far more time, and its host has done nothing at all for most of that,
+ * it counts as a failure.
+ */
+function noteLate(farm: Farm, place: Place, by: Place): void {
+  const { host, sentMs, expected } = place;
+  noteOvertaken(farm, place);
+  const nowMs = farm.world.clock.nowMs();
+  const [hadMs, otherMs] = [nowMs - sentMs, nowMs - by.sentMs];
+  const idleMs = nowMs - Math.max(sentMs, host.doneMs);
+  if (idleMs < hadMs / 2 || hadMs < clearly * otherMs || !isOverdue(place, nowMs)) return;
+  const detail = `nothing was done there in ${seconds(idleMs)} s, and what ${by.host.spec.name} has done in ${seconds(otherMs)} s was expected to take ${seconds(expected.totalMs)} s`;
+  blame(place, farm.world, { kind: 'host-fault', reason: 'worker-stalled', detail, counts: 'if-repeated' });
+}
+
+const seconds = (ms: number): string => (ms / 1000).toFixed(1);
+
 /** What this end says about the host; the user's errors say nothing. */
 function note(farm: Farm, place: Place, end: ExecuteEnd): void {
   if (end.kind === 'host-fault') blame(place, farm.world, end);
-  if (end.kind === 'done' && !end.cached) noteDone(farm, place, observed(farm, place, end));
+  if (end.kind !== 'done') return;
+  place.host.doneMs = farm.world.clock.nowMs();
+  if (!end.cached) noteDone(farm, place, observed(farm, place, end));
 }
 
 const millis = (stamp: { readonly seconds: number; readonly nanos: number } | undefined): number | undefined =>

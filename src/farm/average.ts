@@ -16,11 +16,21 @@ export function averaged({ value, samples }: Average, sample: number, weight: nu
  * Of positive numbers whose ratios matter: twice and half cancel out. The guess is worth so many samples; all count alike
  * until one counts as much as `weight`.
  */
-export function averagedRatio(
-  { value, samples }: Average,
-  sample: number,
-  { weight, guess }: { readonly weight: number; readonly guess: number },
-): Average {
+export function averagedRatio({ value, samples }: Average, sample: number, { weight, guess }: Weights): Average {
   const share = Math.max(weight, 1 / (samples + 1 + guess));
   return { value: value * (sample / value) ** share, samples: samples + 1 };
+}
+
+type Weights = { readonly weight: number; readonly guess: number };
+
+/** As `averagedRatio`, of numbers whose sums matter. */
+export function averagedMean({ value, samples }: Average, sample: number, { weight, guess }: Weights): Average {
+  const share = Math.max(weight, 1 / (samples + 1 + guess));
+  return { value: value + share * (sample - value), samples: samples + 1 };
+}
+
+/** With what belongs to the sum and is no sample by itself: time that was spent and brought no end. */
+export function extendedMean({ value, samples }: Average, part: number, { weight, guess }: Weights): Average {
+  const share = Math.max(weight, 1 / Math.max(1, samples + guess));
+  return { value: value + share * part, samples };
 }

@@ -32,8 +32,8 @@ export type Verdict =
   | { readonly kind: 'wait'; readonly host: Host; readonly isFull: boolean }
   | { readonly kind: 'none' };
 
-/** A host that could do the job, and when it would be done. */
-export type Ranked = { readonly host: Host; readonly ms: number };
+/** A host that could do the job, when it would be done, and how long it waits there before. */
+export type Ranked = { readonly host: Host; readonly ms: number; readonly queueMs: number };
 
 /** The hosts as seen for one job. */
 export type Ranking = {
@@ -48,9 +48,8 @@ export type Ranking = {
 
 // As many as one wants to read.
 const mostRanked = 6;
-// A busy host has to be done in so much of the time of one with a free slot: nobody knows a queue that well, and an idle
-// slot is lost.
-const worthQueueing = 0.75;
+// Nobody knows a queue that well, and an idle slot is lost: waiting has to save as much again as it takes.
+const isWorthQueueing = ({ ms, queueMs }: Ranked, freeMs: number): boolean => ms + queueMs < freeMs;
 
 /** It could do the job now or later. */
 export function isAble(host: Host, { toolchain, tried, work }: Asked): boolean {
@@ -76,13 +75,14 @@ export function rank(table: Table, asked: Asked, nowMs: number): Ranking {
     if (memoryKb > 0 && work.peakKb > memoryKb) continue;
     const load = loadAt(table, index, { pace, nowMs, inputBytes });
     const ms = finishMs(load, work.ms);
-    if (first.length < mostRanked || ms < (first.at(-1)?.ms ?? 0)) insert(first, { host, ms });
+    const queueMs = load.slotFreeMs + load.othersMs;
+    if (first.length < mostRanked || ms < (first.at(-1)?.ms ?? 0)) insert(first, { host, ms, queueMs });
     if (load.jobs >= cell(rows, row + column.mostJobs)) continue;
     isFull = false;
     const usedKb = cell(rows, row + column.usedKb);
     if (memoryKb > 0 && usedKb > 0 && usedKb + work.peakKb > memoryKb) continue;
-    if (firstWithRoom === undefined || ms < firstWithRoom.ms) firstWithRoom = { host, ms };
-    if (load.jobs < load.slots && (firstFree === undefined || ms < firstFree.ms)) firstFree = { host, ms };
+    if (firstWithRoom === undefined || ms < firstWithRoom.ms) firstWithRoom = { host, ms, queueMs };
+    if (load.jobs < load.slots && (firstFree === undefined || ms < firstFree.ms)) firstFree = { host, ms, queueMs };
   }
   return { first, firstWithRoom, firstFree, isFull };
 }
@@ -116,7 +116,7 @@ export function choose(
   const isBusy = first.host !== firstFree?.host;
   const here = isBusy ? hereFinish(home, hosts, asked) : undefined;
   if (here !== undefined && here.totalMs < first.ms) return { kind: 'here', finish: here };
-  if (firstFree !== undefined && first.ms >= worthQueueing * firstFree.ms) return { kind: 'send', to: firstFree.host };
+  if (firstFree !== undefined && !isWorthQueueing(first, firstFree.ms)) return { kind: 'send', to: firstFree.host };
   if (firstWithRoom === undefined || firstWithRoom.ms > first.ms) return { kind: 'wait', host: first.host, isFull };
   return { kind: 'send', to: firstWithRoom.host };
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
 import { farmBytes, leaveHome, leavePlace, newFarm, takePlace, type Choice, type PlaceRequest } from './farm.ts';
 import { parseHosts } from './host-spec.ts';
-import { touch } from './host.ts';
+import { touch, trouble } from './host.ts';
 import { noteDone } from './learn.ts';
 import { expectedWork } from './work.ts';
 
@@ -146,7 +146,7 @@ test('the longest known job goes first, and one that has waited long enough befo
   assert.deepEqual(order, ['short', 'long']);
 });
 
-test('a job queues at a busy host only where that saves a quarter', async () => {
+test('a job queues at a busy host only where that saves more than it waits', async () => {
   const { farm, ask } = farmOf('fast/1 slow/1');
   const [fast, slow] = farm.hosts;
   assert.ok(fast !== undefined && slow !== undefined);
@@ -158,7 +158,7 @@ test('a job queues at a busy host only where that saves a quarter', async () => 
     return choices.map(nameOf);
   };
   assert.deepEqual(await places(2), ['fast', 'slow']);
-  assert.deepEqual(await places(3), ['fast', 'fast']);
+  assert.deepEqual(await places(4), ['fast', 'fast']);
 });
 
 test('two builds take turns, however many jobs one of them has', async () => {
@@ -237,4 +237,34 @@ test('a job whose launcher has gone waits no longer', async () => {
 
 test('the bytes of a farm that was never reached are none', () => {
   assert.deepEqual(farmBytes(farmOf('one').farm), { sent: 0, received: 0 });
+});
+
+test('what is learnt of its kind while a job waits is used when it is its turn', async () => {
+  const { farm, ask } = farmOf('one/1');
+  const places = [await ask('x'), await ask('y')];
+  const waiting = ask('z');
+  for (const choice of places) {
+    assert.ok(choice.kind === 'host');
+    noteDone(farm, choice.place, { ...finished, compileMs: 4000 });
+    leavePlace(farm, choice.place);
+  }
+  const choice = await waiting;
+  assert.ok(choice.kind === 'host');
+  assert.ok(choice.place.work.ms > 2000, `${choice.place.work.ms} ms`);
+});
+
+test('a host that is connected again is thought to hold what it held', async () => {
+  const { farm, ask, clock } = farmOf('one/1');
+  const first = await ask('x');
+  assert.ok(first.kind === 'host');
+  const { place } = first;
+  place.ready.heldBytes = 1e6;
+  leavePlace(farm, place);
+  trouble(place.host, farm.world, 'the connection was reset');
+  const again = ask('y', { inputBytes: 1e6 });
+  await clock.step(2000);
+  const second = await again;
+  const choice = second.kind === 'host' ? second : await ask('y', { inputBytes: 1e6 });
+  assert.ok(choice.kind === 'host');
+  assert.equal(choice.place.expected.transferMs, 0);
 });

@@ -35,8 +35,8 @@ import {
 import { newFarmMemory, type FarmMemory } from './memory.ts';
 import { addWaiting, countInFarm, inTurn, newQueue, removeWaiting, type JobQueue, type Waiting } from './queue.ts';
 import { newTable, noteMeant, type Table } from './table.ts';
-import { betterPlaces, type Race } from './tail.ts';
-import type { Work } from './work.ts';
+import { betterPlaces, isOverdue, type Race } from './tail.ts';
+import { expectedWork, type Work } from './work.ts';
 
 export type Farm = {
   readonly hosts: readonly Host[];
@@ -45,10 +45,16 @@ export type Farm = {
   readonly world: HostWorld;
   readonly memory: FarmMemory;
   readonly queue: JobQueue<WaitingJob>;
-  /** Jobs in the farm that may get a second place, by their first. */
+  /** Jobs in the farm that may get another place, by the last that they got. */
   readonly races: Map<Place, Race>;
+  /** Of those, the ones that should have been done long ago and are to get another place as soon as there is room. */
+  readonly overdue: Set<Place>;
+  /** The places that such jobs got. */
+  readonly again: Set<Place>;
   /** A look at the farm is due, because time alone may change who gets a place. */
   ticking: boolean;
+  /** Places are about to be given. */
+  pumping: boolean;
   /** No place is given any more. */
   closed: boolean;
 };
@@ -82,8 +88,8 @@ export type Choice =
 export type Stay = { readonly work: Work; readonly atMs: number };
 
 type WaitingJob = Waiting & {
-  readonly work: Work;
-  readonly asked: Asked;
+  work: Work;
+  asked: Asked;
   readonly decide: (choice: Choice) => void;
 };
 
@@ -104,7 +110,20 @@ export function newFarm(specs: readonly HostSpec[], world: HostWorld, memory: Fa
   });
   const home = newHome(memory.home);
   const table = newTable(hosts, changes);
-  return { hosts, table, home, world, memory, queue: newQueue(), races: new Map(), ticking: false, closed: false };
+  return {
+    hosts,
+    table,
+    home,
+    world,
+    memory,
+    queue: newQueue(),
+    races: new Map(),
+    overdue: new Set(),
+    again: new Set(),
+    ticking: false,
+    pumping: false,
+    closed: false,
+  };
 }
 
 /** Begins to connect to every host that is not connected, and has rested if it failed. */
@@ -153,7 +172,7 @@ export function takePlace(farm: Farm, request: PlaceRequest): Promise<Choice> {
     if (signal.aborted) gone();
     warm(farm);
     if (!canBeDone(farm, job)) dismiss(farm, job);
-    pump(farm);
+    pumpSoon(farm);
   });
 }
 
@@ -194,6 +213,16 @@ function dismissAll(farm: Farm): void {
   for (const job of waiting) if (!canBeDone(farm, job)) dismiss(farm, job);
 }
 
+/** Once for all jobs that come together: the longest of them is to choose first. */
+function pumpSoon(farm: Farm): void {
+  if (farm.pumping) return;
+  farm.pumping = true;
+  queueMicrotask(() => {
+    farm.pumping = false;
+    pump(farm);
+  });
+}
+
 /**
  * Gives places to waiting jobs, in turn, as long as there are any to give. Looks at few jobs that get none: it is called
  * for each job that comes and each that ends, and thousands may wait.
@@ -207,6 +236,7 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
   let isFarmFull = !hosts.some(hostHasRoom);
   let passed = 0;
   for (const job of inTurn(queue)) {
+    refresh(farm, job);
     const { asked } = job;
     const isHomeFull = home.endsMs.size >= home.slots;
     if (passed >= most || (isFarmFull && isHomeFull)) break;
@@ -234,6 +264,16 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
   }
   meant.forEach(touch);
   keepTicking(farm);
+}
+
+/** What is known of its kind now may be more than when it came. */
+function refresh({ memory }: Farm, job: WaitingJob): void {
+  const { work, asked } = job;
+  if (work.known) return;
+  const { ms } = expectedWork(memory.works, work);
+  if (ms === work.ms) return;
+  job.work = { ...work, ms };
+  job.asked = { ...asked, work: job.work };
 }
 
 /** A slot, or a place among those that are sent ahead of one. */
@@ -283,33 +323,73 @@ function keepTicking(farm: Farm): void {
       warm(farm);
       if (farm.table.changes.unconnected.size > 0) dismissAll(farm);
     } else offerSecondPlaces(farm);
+    noteOverdue(farm);
+    offerToOverdue(farm);
     pump(farm, mostPassed);
     keepTicking(farm);
   });
 }
 
-/** Says that the job at this place may be given a second one: `offer` is called at most once, and takes it. */
-export function mayRace(farm: Farm, place: Place, race: Omit<Race, 'offered'>): void {
-  farm.races.set(place, { ...race, offered: false });
+/** Says that the job at this place may be given another one: `offer` is called at most once, and takes it. */
+export function mayRace(farm: Farm, place: Place, race: Race): void {
+  farm.races.set(place, race);
   keepTicking(farm);
 }
 
 function offerSecondPlaces(farm: Farm): void {
   const better = betterPlaces(farm.table, farm.world.clock.nowMs());
   for (const [place, race] of farm.races) {
-    const found = race.offered ? undefined : better(place, race.asked);
-    if (found === undefined) continue;
-    race.offered = true;
-    race.offer(enter(farm, { ...place, asked: race.asked }, found));
+    const found = race.isFirst ? better(place, race.asked) : undefined;
+    if (found !== undefined) offer(farm, place, { race, to: found });
   }
+}
+
+function offer(farm: Farm, place: Place, { race, to }: { readonly race: Race; readonly to: Host }): Place {
+  const second = enter(farm, { ...place, asked: race.asked }, to);
+  dropRace(farm, place);
+  race.offer(second);
+  return second;
+}
+
+function dropRace(farm: Farm, place: Place): void {
+  farm.races.delete(place);
+  farm.overdue.delete(place);
+}
+
+function noteOverdue(farm: Farm): void {
+  const nowMs = farm.world.clock.nowMs();
+  for (const place of farm.races.keys()) if (isOverdue(place, nowMs)) farm.overdue.add(place);
+}
+
+/** Jobs that should have been done long ago go before those that wait; many of them are late for a reason of their own. */
+function offerToOverdue(farm: Farm): void {
+  if (farm.overdue.size === 0 || farm.closed) return;
+  const nowMs = farm.world.clock.nowMs();
+  for (const place of farm.overdue) {
+    const race = farm.races.get(place);
+    if (race === undefined || farm.again.size >= mostAgain(farm)) continue;
+    const tried = new Set([...race.asked.tried, place.host]);
+    const { firstFree, firstWithRoom } = rank(farm.table, { ...race.asked, tried }, nowMs);
+    const to = (firstFree ?? firstWithRoom)?.host;
+    if (to !== undefined) farm.again.add(offer(farm, place, { race, to }));
+  }
+}
+
+const shareAgain = 0.1;
+
+function mostAgain({ hosts }: Farm): number {
+  const slots = hosts.reduce((sum, { state }) => sum + (state.kind === 'ready' ? state.slots : 0), 0);
+  return Math.max(1, Math.floor(shareAgain * slots));
 }
 
 /** The job at the place has ended, however: the place is free for the next. */
 export function leavePlace(farm: Farm, place: Place): void {
-  farm.races.delete(place);
+  dropRace(farm, place);
+  farm.again.delete(place);
   place.host.places.delete(place);
   touch(place.host);
   countInFarm(farm.queue, place.build, -1);
+  offerToOverdue(farm);
   pump(farm);
 }
 

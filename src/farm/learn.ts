@@ -1,8 +1,8 @@
 // What a compile that was done tells: about the host, and about the work.
 import type { Farm, Stay } from './farm.ts';
 import { touch, type Place } from './host.ts';
-import { notePace, noteRoundTrip, noteTransfer, type HostRecord, type Known } from './pace.ts';
-import { rememberWork, usualWork, type WorkMemory, type WorkName } from './work.ts';
+import { paceFor, notePace, noteUnfinished, noteRoundTrip, noteTransfer, type HostRecord, type Known } from './pace.ts';
+import { noteUsual, rememberWork, usualWork, type WorkMemory, type WorkName } from './work.ts';
 
 /** Times in milliseconds, each as one clock has measured it. */
 export type Observed = {
@@ -38,6 +38,17 @@ export function noteDone(farm: Farm, place: Place, observed: Observed): void {
   }
 }
 
+/** Another place was done first. Who does long work slowly would otherwise seem fast, since only its short work is seen. */
+export function noteOvertaken(farm: Farm, { host, work, expected, sentMs }: Place): void {
+  const { works } = farm.memory;
+  const ranMs = farm.world.clock.nowMs() - sentMs - expected.queueMs - expected.roundTripMs;
+  const usualMs = usualWork(works, work.kind);
+  if (ranMs <= 0 || usualMs === undefined || work.known) return;
+  noteUnfinished(host.record, work.kind, { ranMs, usualMs });
+  noteUsual(works, ranMs / usualMs / paceFor(host.record, work.kind), 'unfinished');
+  touch(host);
+}
+
 /** A compile that the farm could have done was done here. */
 export function noteHere(farm: Farm, { work }: Pick<Stay, 'work'>, compileMs: number): void {
   const { home, works } = farm.memory;
@@ -49,7 +60,9 @@ type Compiled = { readonly compileMs: number; readonly by: HostRecord; readonly 
 
 function noteCompile(works: WorkMemory, work: WorkName, compiled: Compiled): void {
   const { compileMs, by } = compiled;
-  notePace(by, work.kind, { compileMs, known: knownBeside(works, work, by) });
+  const known = knownBeside(works, work, by);
+  notePace(by, work.kind, { compileMs, known });
+  if (known?.kind === 'usual') noteUsual(works, compileMs / known.ms / paceFor(by, work.kind), 'done');
   rememberWork(works, work, compiled);
 }
 

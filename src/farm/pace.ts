@@ -1,6 +1,6 @@
 // What has been measured of a host, and is kept from build to build: its pace for each kind of work, its round trip, its
 // bandwidth. Nothing here is configured.
-import { averaged, averagedRatio, guess, type Average } from './average.ts';
+import { averaged, averagedMean, averagedRatio, extendedMean, guess, type Average } from './average.ts';
 import type { WorkKind } from './work.ts';
 
 export type HostRecord = {
@@ -24,11 +24,16 @@ const firstCompileMs = 500;
 // A compile that was never done before says little about the host: files differ more than hosts do.
 const wholeKnown = { weight: 0.2, guess: 1 };
 const halfKnown = { weight: 0.1, guess: 2 };
-const unknown = { weight: 0.04, guess: 4 };
+const unknown = { weight: 0.01, guess: 2 };
 const paceBounds = { least: 0.02, most: 50 };
 const timeWeight = 0.1;
 const factorWeights = { weight: 0.1, guess: 4 };
 const transferWeights = { weight: 0.1, guess: 0 };
+
+// A compile ten times as long as usual is one of a few in a project: where it happens to be tells nothing of the host.
+const mostUsual = 2.5;
+
+const clipped = ({ pace }: HostRecord, sample: number): number => Math.min(sample, mostUsual * pace.value);
 
 export function newHostRecord(): HostRecord {
   return {
@@ -54,7 +59,7 @@ export type Known =
   | { readonly kind: 'before'; readonly ms: number; readonly by: HostRecord }
   /** It was done before, and would take so long on a host of pace 1. */
   | { readonly kind: 'work'; readonly ms: number }
-  /** Compiles of its kind take so long on the average, on a host of pace 1. */
+  /** Compiles of its kind take so long lately on the average, on a host of pace 1. */
   | { readonly kind: 'usual'; readonly ms: number };
 
 /**
@@ -80,12 +85,25 @@ export function notePace(
     case 'work':
       learn(record, kind, { sample: compileMs / known.ms, weights: wholeKnown });
       return;
-    case 'usual':
-      record.pace = averagedRatio(record.pace, within(compileMs / known.ms / factorFor(record, kind)), unknown);
+    case 'usual': {
+      const sample = clipped(record, compileMs / known.ms / factorFor(record, kind));
+      record.pace = averagedMean(record.pace, within(sample), unknown);
       if (!record.factors.has(kind)) record.factors.set(kind, guess(1));
       return;
+    }
     case undefined:
   }
+}
+
+/** A compile of its kind, that takes so long on the average, ran here for `ranMs` and was not done. */
+export function noteUnfinished(
+  record: HostRecord,
+  kind: WorkKind,
+  { ranMs, usualMs }: { readonly ranMs: number; readonly usualMs: number },
+): void {
+  const part = ranMs / usualMs / factorFor(record, kind);
+  const most = clipped(record, part);
+  record.pace = part > most ? averagedMean(record.pace, most, unknown) : extendedMean(record.pace, part, unknown);
 }
 
 type Sample = { readonly sample: number; readonly weights: typeof wholeKnown };

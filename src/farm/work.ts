@@ -2,7 +2,7 @@
 //
 // Times are *work*: milliseconds on a host of pace 1. A host that takes twice as long for the same work has pace 2. The
 // two are learnt together from each compile that was done: known work tells about the host, a known host about the work.
-import { averagedRatio, guess, type Average } from './average.ts';
+import { averagedMean, extendedMean, guess, type Average } from './average.ts';
 import { paceFor, type HostRecord } from './pace.ts';
 
 /** Work that is alike: its language and whether it is optimised. Hosts differ in their pace by it. */
@@ -28,16 +28,23 @@ export type PastWork = {
   readonly by: HostRecord | undefined;
 };
 
-export type WorkMemory = { readonly past: Map<string, PastWork>; readonly kinds: Map<WorkKind, Average> };
+export type WorkMemory = {
+  readonly past: Map<string, PastWork>;
+  readonly kinds: Map<WorkKind, Average>;
+  /** How many times as long as was expected of their kind compiles take lately, wherever. */
+  common: Average;
+};
 
 // A C++ file at -O0 is about that; it only matters until the first compile is back.
 const unknownMs = 500;
 const leastMs = 1;
-// Faster than the paces of hosts are learnt: what is common to all hosts (long compiles are done late) says nothing of any.
-const kindWeights = { weight: 0.05, guess: 1 };
+const kindWeights = { weight: 0.03, guess: 0 };
+const commonWeights = { weight: 0.05, guess: 0 };
+// As for the hosts' paces: a few compiles take far longer than the others of their kind.
+const mostTimes = 3;
 
 export function newWorkMemory(): WorkMemory {
-  return { past: new Map(), kinds: new Map() };
+  return { past: new Map(), kinds: new Map(), common: guess(1) };
 }
 
 export function expectedWork({ past, kinds }: WorkMemory, name: WorkName): Work {
@@ -50,9 +57,20 @@ export function workOf({ ms, by }: PastWork, kind: WorkKind): number {
   return Math.max(leastMs, by === undefined ? ms : ms / paceFor(by, kind));
 }
 
-/** What work of that kind takes on the average, if any was done. */
-export function usualWork({ kinds }: WorkMemory, kind: WorkKind): number | undefined {
-  return kinds.get(kind)?.value;
+/**
+ * What compiles of that kind take lately on the average, on a host of pace 1, if any was done: what is common to all hosts
+ * (at the start of a build the short ones are done first) says nothing of any.
+ */
+export function usualWork({ kinds, common }: WorkMemory, kind: WorkKind): number | undefined {
+  const ms = kinds.get(kind)?.value;
+  return ms === undefined ? undefined : ms * common.value;
+}
+
+/** Beside `usualWork`, a compile took so many times as long; or, where it was not done, has lasted as long. */
+export function noteUsual(works: WorkMemory, times: number, was: 'done' | 'unfinished'): void {
+  const sample = works.common.value * Math.min(mostTimes, times);
+  const average = was === 'done' ? averagedMean : extendedMean;
+  works.common = average(works.common, sample, commonWeights);
 }
 
 type Done = { readonly compileMs: number; readonly by: HostRecord; readonly peakKb: number };
@@ -71,5 +89,5 @@ export function rememberWork(
   past.delete(key);
   past.set(key, { ms: compileMs, by, peakKb: peakKb > 0 ? peakKb : (before?.peakKb ?? 0) });
   const ms = Math.max(leastMs, compileMs / paceFor(by, kind));
-  kinds.set(kind, averagedRatio(kinds.get(kind) ?? guess(ms), ms, kindWeights));
+  kinds.set(kind, averagedMean(kinds.get(kind) ?? guess(ms), ms, kindWeights));
 }

@@ -92,6 +92,21 @@ for (const [fault, untilMs] of passing) {
   });
 }
 
+for (const fromMs of [0, 3000]) {
+  test(`a host that takes jobs and answers none, from ${fromMs} ms on, holds no build up, and has to rest`, async () => {
+    const mute: Fault = { kind: 'mute', fromMs, untilMs: Infinity };
+    const staged = stage(rig, [plainHost('a'), plainHost('b', { faults: [mute] }), plainHost('c')], 400);
+    const records = await staged.build({ width: 24, strict: true });
+    assert.ok(records.every(({ answer }) => answer.kind === 'completed'));
+    // All that it could be asked for is lost once, and now and then a job that shows that it is as it was.
+    const longest = Math.max(...records.map(({ startedMs, endedMs }) => endedMs - startedMs));
+    assert.ok(longest < 60_000, `a job took ${longest} ms`);
+    const wallMs = Math.max(...records.map(({ endedMs }) => endedMs));
+    assert.ok(wallMs < 100_000, `the build took ${wallMs} ms`);
+    assert.ok((staged.farm.hosts[1]?.failures ?? 0) > 0, 'it has not rested');
+  });
+}
+
 test('a build ends near the optimum when past times are known', async (t) => {
   const all = [];
   for (let seed = firstSeed; seed < firstSeed + 10; seed += 1) all.push(await tailOf(seed, () => Infinity));
