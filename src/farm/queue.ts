@@ -11,12 +11,22 @@ export type Waiting = {
   readonly work: { readonly ms: number };
 };
 
-type Lane<Job> = { readonly waiting: Job[]; inFarm: number };
+type Lane<Job> = {
+  readonly waiting: Job[];
+  inFarm: number;
+  /** Of builds with equally many in the farm the one with the least goes first: each turn adds to it. */
+  pass: number;
+};
 
-export type JobQueue<Job extends Waiting> = { readonly lanes: Map<string, Lane<Job>>; size: number };
+export type JobQueue<Job extends Waiting> = {
+  readonly lanes: Map<string, Lane<Job>>;
+  size: number;
+  /** Of the latest turn. A build that comes begins there: it has nothing to catch up with. */
+  pass: number;
+};
 
 export function newQueue<Job extends Waiting>(): JobQueue<Job> {
-  return { lanes: new Map(), size: 0 };
+  return { lanes: new Map(), size: 0, pass: 0 };
 }
 
 /** Earlier is sooner: the moment at which the job would have to have been begun. */
@@ -25,7 +35,7 @@ const due = ({ arrivedMs, work }: Waiting): number => arrivedMs - work.ms;
 function laneOf<Job extends Waiting>(queue: JobQueue<Job>, build: string): Lane<Job> {
   let lane = queue.lanes.get(build);
   if (lane === undefined) {
-    lane = { waiting: [], inFarm: 0 };
+    lane = { waiting: [], inFarm: 0, pass: queue.pass };
     queue.lanes.set(build, lane);
   }
   return lane;
@@ -60,19 +70,29 @@ export function removeWaiting<Job extends Waiting>(queue: JobQueue<Job>, job: Jo
 }
 
 /** A job of the build went into the farm (1) or came out of it (-1). */
-export function countInFarm<Job extends Waiting>(queue: JobQueue<Job>, build: string, change: 1 | -1): void {
+export function countInFarm<Job extends Waiting>(
+  queue: JobQueue<Job>,
+  build: string,
+  change: 1 | -1,
+  weight = 1,
+): void {
   const lane = laneOf(queue, build);
   lane.inFarm += change;
+  if (change === 1) {
+    queue.pass = Math.max(queue.pass, lane.pass);
+    lane.pass = queue.pass + 1 / weight;
+  }
   dropIfEmpty(queue, build, lane);
 }
 
 /**
  * The waiting jobs in turn. Those that were yielded may be removed, and sent into the farm, before the next is asked for;
- * what stays is passed over.
+ * what stays is passed over. With weights, builds that have equally many in the farm take turns, too: where there is one
+ * place, none has any whenever it becomes free.
  */
 export function* inTurn<Job extends Waiting>(
   queue: JobQueue<Job>,
-  weightOf: (build: string) => number = () => 1,
+  weightOf?: (build: string) => number,
 ): Generator<Job> {
   const passed = new Map<Lane<Job>, number>();
   for (;;) {
@@ -80,8 +100,9 @@ export function* inTurn<Job extends Waiting>(
     let bestLoad = Infinity;
     for (const [build, lane] of queue.lanes) {
       const left = lane.waiting.length - (passed.get(lane) ?? 0);
-      const load = lane.inFarm / weightOf(build);
-      if (left === 0 || load >= bestLoad) continue;
+      const load = lane.inFarm / (weightOf?.(build) ?? 1);
+      const isSooner = weightOf !== undefined && load === bestLoad && best !== undefined && lane.pass < best.pass;
+      if (left === 0 || !(load < bestLoad || isSooner)) continue;
       best = lane;
       bestLoad = load;
     }

@@ -34,6 +34,27 @@ test('a client with many jobs keeps another waiting for one turn at most', async
   assert.equal(queue.busy(), 0);
 });
 
+test('on a single slot clients take turns, too, and a client of weight 2 two at a time', async () => {
+  const { queue, endOne } = slotsThatWait(1, new Map([['heavy', 2]]));
+  const order: string[] = [];
+  const ran: Promise<unknown>[] = [];
+  const send = (client: string): void => {
+    const { signal } = new AbortController();
+    ran.push(queue.run(job, { client, signal, onStart: () => order.push(client) }));
+  };
+  for (let each = 0; each < 40; each += 1) send('light');
+  for (let each = 0; each < 40; each += 1) send('heavy');
+  await new Promise(setImmediate);
+  for (let ends = 0; ends < 30; ends += 1) await endOne();
+  const light = order.filter((client) => client === 'light').length;
+  assert.ok(light >= 10 && light <= 12, order.join(' '));
+  send('late');
+  for (let ends = 0; ends < 3; ends += 1) await endOne();
+  assert.ok(order.slice(-3).includes('late'), order.slice(-3).join(' '));
+  for (let ends = 0; ends < 60; ends += 1) await endOne();
+  await Promise.all(ran);
+});
+
 test('a client of weight 2 has twice the slots of another while both have jobs', async () => {
   const { queue, endOne } = slotsThatWait(3, new Map([['heavy', 2]]));
   const running = new Map<string, number>();

@@ -34,6 +34,7 @@ export type Weights = ReadonlyMap<string, number>;
 export function queueBefore(slots: readonly Slot[], weights: Weights = new Map()): SlotQueue {
   const free = [...slots];
   const queue = newQueue<WaitingRun>();
+  const weightOf = (client: string): number => weights.get(client) ?? 1;
   let arrivals = 0;
 
   const wait = ({ client, signal }: SlotRequest): Promise<Slot> => {
@@ -57,11 +58,11 @@ export function queueBefore(slots: readonly Slot[], weights: Weights = new Map()
   };
 
   const handOut = (): void => {
-    for (const job of inTurn(queue, (client) => weights.get(client) ?? 1)) {
+    for (const job of inTurn(queue, weightOf)) {
       const slot = free.pop();
       if (slot === undefined) return;
       removeWaiting(queue, job);
-      countInFarm(queue, job.build, 1);
+      countInFarm(queue, job.build, 1, weightOf(job.build));
       job.start(slot);
     }
   };
