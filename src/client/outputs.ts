@@ -83,6 +83,9 @@ async function collect(
   succeeded: boolean,
 ): Promise<Outputs | HostFault | RunHere> {
   const files = new Map(done.result.outputFiles.map((file) => [file.path, file.digest]));
+  const named = job.outputs.map(({ target }) => rootRelative(target));
+  if (done.result.outputFiles.filter(({ path }) => named.includes(path)).length > new Set(named).size)
+    return badAnswer('an output is there twice');
   const outputs: OutputFile[] = [];
   for (const output of job.outputs) {
     const path = rootRelative(output.target);
