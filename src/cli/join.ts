@@ -2,7 +2,7 @@
 // says who it is; the code's secret is sent only to that farm, and only after a person at a terminal has agreed.
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createInterface } from 'node:readline/promises';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { clientIdentityDirectory, identityDirectoryOf, loadIdentity } from '../trust/identity.ts';
 import { meetAnywhere, type MetSomewhere } from '../farm/meet.ts';
@@ -151,8 +151,13 @@ async function agreed({ met, address }: MetSomewhere, wanted: JoinArguments): Pr
   ];
   for (const [what = '', value = ''] of rows) process.stderr.write(`${what.padEnd(12)} ${value}\n`);
   if (wanted.yes || !process.stdin.isTTY) return true;
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question('Join this farm? [y/N] ');
+  process.stderr.write('Join this farm? [y/N] ');
+  // The terminal itself edits the line and knows Ctrl-C; the end of input, or of the terminal, is a no.
+  const terminal = createInterface({ input: process.stdin, terminal: false });
+  const answer = await new Promise<string>((resolve) => {
+    terminal.once('line', resolve);
+    terminal.once('close', () => resolve(''));
+  });
   terminal.close();
   return /^y(es)?$/i.test(answer.trim());
 }

@@ -92,7 +92,7 @@ function refused(reason: Refusal, why: string, retryAfterMs = 0): JoinAnswer {
 
 async function serve(desk: Desk, socket: TLSSocket): Promise<void> {
   const { deps, places } = desk;
-  const address = socket.remoteAddress ?? 'unknown';
+  const address = (socket.remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
   // Whatever happens to the connection is seen where it is read or written; unheard, it would end the process.
   socket.on('error', () => {});
   socket.once('close', () => places.delete(socket));
