@@ -5,7 +5,7 @@ import { fail } from './fail.ts';
 import type { Invocation } from './main.ts';
 import { identityHere, noFarm } from './members.ts';
 
-const usage = 'usage: shoal revoke NAME [--state DIR]';
+const usage = 'usage: shoal revoke NAME|SERIAL [--state DIR]';
 
 export async function revokeCommand({ args, env }: Invocation): Promise<void> {
   if (args.includes('--help')) {

@@ -2,8 +2,8 @@
 // answer. The files of the identity directory are all it knows: `shoal pair` adds codes to them.
 //
 // Strangers reach this. So: few connections at a time, a message of 16 KB within 10 s, slower with every wrong try; and
-// when all places are taken, the one that has waited longest for its message goes, because an honest box sends its
-// request with the last bytes of the handshake.
+// when all places are taken, one goes that has its answer and does not leave, or else the one that has waited longest for
+// its message, because an honest box sends its request with the last bytes of the handshake.
 import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { addressesIn, farmAddresses } from './addresses.ts';
@@ -48,7 +48,9 @@ const maxNameStem = 61;
 const membersSent = 20_000;
 const maxWhy = 200;
 
-type Places = Map<TLSSocket, { readonly network: string; waiting: boolean }>;
+/** Waiting for its message, being decided, or answered and expected to leave. */
+type Stage = 'waiting' | 'deciding' | 'leaving';
+type Places = Map<TLSSocket, { readonly network: string; stage: Stage }>;
 
 /** What one worker remembers of those who tried. */
 type Desk = {
@@ -100,6 +102,7 @@ async function serve(desk: Desk, socket: TLSSocket): Promise<void> {
     const answer = takePlace(places, socket, address)
       ? await answerTo(desk, socket, address)
       : refused('busy', 'too many from your address are joining: try again in a moment', 1000);
+    enter(places, socket, 'leaving');
     if (answer.kind === 'refused') deps.log({ kind: 'refused', reason: answer.reason, why: answer.why, address });
     await send(socket, encodeJoinAnswer(answer), deps.patienceMs ?? patienceMs);
   } catch (error) {
@@ -110,25 +113,31 @@ async function serve(desk: Desk, socket: TLSSocket): Promise<void> {
   }
 }
 
+function enter(places: Places, socket: TLSSocket, stage: Stage): void {
+  const place = places.get(socket);
+  if (place !== undefined) place.stage = stage;
+}
+
 function takePlace(places: Places, socket: TLSSocket, address: string): boolean {
   const network = peerNetwork(address);
-  const ofOne = [...places.values()].filter((place) => place.network === network).length;
+  const all = [...places];
+  const ofOne = all.filter(([, place]) => place.network === network && place.stage !== 'leaving').length;
   if (ofOne >= maxConnectionsOfOne) return false;
   if (places.size >= maxConnections) {
-    const longest = [...places].find(([, { waiting }]) => waiting)?.[0];
-    if (longest === undefined) return false;
-    places.delete(longest);
-    longest.destroy();
+    const first = (stage: Stage) => all.find(([, place]) => place.stage === stage)?.[0];
+    const goes = first('leaving') ?? first('waiting');
+    if (goes === undefined) return false;
+    places.delete(goes);
+    goes.destroy();
   }
-  places.set(socket, { network, waiting: true });
+  places.set(socket, { network, stage: 'waiting' });
   return true;
 }
 
 async function answerTo(desk: Desk, socket: TLSSocket, address: string): Promise<JoinAnswer> {
   const bounds = { maxBytes: maxRequestBytes, patienceMs: desk.deps.patienceMs ?? patienceMs };
   const message = await readMessage(socket, bounds);
-  const place = desk.places.get(socket);
-  if (place !== undefined) place.waiting = false;
+  enter(desk.places, socket, 'deciding');
   const nowMs = desk.deps.now();
   const waitMs = desk.slow.waitMs(address, nowMs);
   if (waitMs > 0) return refused('slow-down', 'a wrong code came from your address just now', waitMs);

@@ -19,10 +19,8 @@ const openToOthers = 0o077;
 function refusal(path: string, found: Stats): { readonly why: string; readonly remedy: string } | undefined {
   const uid = process.getuid?.();
   if (found.uid !== uid) {
-    return {
-      why: `${path} belongs to uid ${found.uid}, not to ${uid}`,
-      remedy: `find out who made it; then remove it`,
-    };
+    const remedy = `run this as uid ${found.uid}, if you trust it; else find out who made it, and remove it`;
+    return { why: `${path} belongs to uid ${found.uid}, not to ${uid}`, remedy };
   }
   if ((found.mode & openToOthers) !== 0) {
     const mode = (found.mode & 0o777).toString(8);

@@ -56,6 +56,17 @@ test('who cannot be revoked, and why', async () => {
   assert.match(JSON.stringify(revokeMember(farm, 'eva', nowMs)), /was revoked before/);
 });
 
+test('a member that only another admin knows is put out by its serial number', async () => {
+  const farm = await newFarm();
+  const [stranger, eva] = [newSerial(), memberCalled('eva')];
+  recordMember(farm.directory, eva);
+  assert.equal(revokeMember(farm, stranger.toLowerCase(), nowMs).kind, 'revoked');
+  assert.equal(revokeMember(farm, newSerial(eva.serial), nowMs).kind, 'revoked');
+  const list = loadRevocations(farm, nowMs);
+  assert.deepEqual([isRevoked(list, stranger), isRevoked(list, eva.serial)], [true, true]);
+  assert.match(JSON.stringify(revokeMember(farm, farm.serial, nowMs)), /this box itself/);
+});
+
 test('two boxes that revoke at once hold both when they have heard of each other', async () => {
   const one = await newFarm();
   const two = { ...one, directory: join(mkdtempSync(join(scratch, 'two-')), 'identity') };
