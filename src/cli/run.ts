@@ -36,12 +36,12 @@ function progressTo(stream: NodeJS.WriteStream): ProgressReport {
   };
 }
 
-function report(end: BuildEnd): void {
+function report(end: BuildEnd, env: Invocation['env']): void {
   const { summary } = end;
   if (summary === undefined) return;
   const seen = summary.files + summary.others;
   process.stderr.write(`${seen === 0 ? nothingReachedText(end.command.join(' ')) : summaryText(summary)}\n`);
-  const file = process.env['SHOAL_SUMMARY'];
+  const file = env['SHOAL_SUMMARY'];
   if (file === undefined || file === '') return;
   try {
     writeSummaryFile(file, summary);
@@ -78,7 +78,7 @@ export async function runCommand({ name, args, env, mainScript }: Invocation): P
     warn: (text) => process.stderr.write(`${text}\n`),
   });
   progress.clear();
-  report(end);
+  report(end, env);
   const broken = end.summary === undefined ? undefined : tooManyFallbacks(end.summary, settings);
   if (broken !== undefined) process.stderr.write(`${broken}\n`);
   endAs(broken !== undefined && 'code' in end.status && end.status.code === 0 ? { code: 1 } : end.status);

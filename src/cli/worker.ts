@@ -13,11 +13,13 @@ import { externalFiles, externalIdentity, type ExternalFiles } from '../trust/ex
 import { findClientIdentity, identityDirectoryOf, loadIdentity } from '../trust/identity.ts';
 import { filesOfIdentity, openLiveTrust, type LiveTrust } from '../trust/live-trust.ts';
 import { makeFarm } from '../trust/make-farm.ts';
+import { memberNameFor } from '../trust/member.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
 import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
 import { commandKinds, type Commands } from '../worker/commands.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
 import { startWorker, type ListenAddress, type Worker, type WorkerEvent } from '../worker/worker.ts';
+import { fail } from './fail.ts';
 import type { Invocation } from './main.ts';
 
 type Environment = Invocation['env'];
@@ -185,11 +187,6 @@ function eventText(event: WorkerEvent): string | undefined {
   }
 }
 
-function fail(text: string, status: number): void {
-  process.stderr.write(`shoal: ${text}\n`);
-  process.exitCode = status;
-}
-
 export async function workerCommand({ args, env }: Invocation): Promise<void> {
   if (args.includes('--help')) {
     process.stdout.write(`${usage}\n`);
@@ -224,12 +221,6 @@ type Belonging =
   | { readonly kind: 'belongs'; readonly trust: LiveTrust | undefined; readonly listen: readonly ListenAddress[] }
   | { readonly kind: 'refused'; readonly why: string };
 
-/** What this box is called in its farm. */
-function boxName(host: string): string {
-  const fit = (host.split('.')[0] ?? '').replaceAll(/[^A-Za-z0-9_-]/g, '-').replace(/^[^A-Za-z0-9]+/, '');
-  return fit === '' ? 'box' : fit.slice(0, 60);
-}
-
 // The usual port; where another worker has it, any: this box finds it by its socket, others by what the network says.
 const onThisBox: readonly ListenAddress[] = [{ host: '127.0.0.1', port: defaultPort, orAnyPort: true }];
 const everywhere: readonly ListenAddress[] = [{ host: '::', port: defaultPort, orAnyPort: true }];
@@ -260,7 +251,7 @@ async function belongTo(
         '`shoal pair --role worker` on an admin; or give --listen 127.0.0.1 for a worker of this box alone';
       return { kind: 'refused', why };
     }
-    const made = await makeFarm(directory, boxName(hostname()), nowMs());
+    const made = await makeFarm(directory, memberNameFor(hostname()), nowMs());
     if (made.kind === 'broken') return { kind: 'refused', why: `${made.why}: ${made.remedy}` };
     const text = `this box is now ${made.name}, the admin of a new farm: \`shoal pair\` lets others in`;
     process.stderr.write(`shoal: ${text}\n`);

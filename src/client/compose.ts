@@ -6,6 +6,7 @@ import { findFarms } from '../farm/discovery.ts';
 import { parseHosts, type HostSpec } from '../farm/host-spec.ts';
 import type { HostWorld } from '../farm/host.ts';
 import { knownHosts } from '../farm/known-hosts.ts';
+import { meet, startMembership } from '../farm/membership.ts';
 import { loadFarmMemory, saveFarmMemory, type FarmMemory } from '../farm/memory.ts';
 import { createIncludeView } from '../includes/view.ts';
 import { realFiles } from '../includes/files.ts';
@@ -75,7 +76,9 @@ export async function hearHosts(farms: Farms, { hosts }: Settings): Promise<void
   const known = knownHosts(undefined, trust, []).length > 0;
   farms.heard = { addresses: farms.heard?.addresses ?? [], atMs: nowMs };
   const hearing = findFarms({ fingerprint, timeoutMs: hearMs }).then((found) => {
-    farms.heard = { addresses: found.map(({ address }) => address), atMs: nowMs };
+    const addresses = found.map(({ address }) => address);
+    farms.heard = { addresses, atMs: nowMs };
+    if (known) void meet(farms.trust, addresses);
   });
   if (!known) await hearing;
 }
@@ -206,7 +209,15 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
     log: request.log,
     directory,
   });
+  const endMembership = startMembership({
+    trust: farms.trust,
+    random: Math.random,
+    log: (event) => {
+      if (event.kind === 'renewal-failed') request.log(`this box's certificate could not be renewed: ${event.why}`);
+    },
+  });
   const ended = daemon.ended.then(async () => {
+    endMembership();
     own.close();
     farms.trust.close();
     await Promise.all(world.background);

@@ -58,6 +58,7 @@ export async function findFarms({ fingerprint, timeoutMs, enough }: FindOptions)
 }
 
 export type Announced = {
+  /** The member's: no two of a farm have one alike, as hosts may. */
   readonly name: string;
   readonly port: number;
   readonly fingerprint: string;
@@ -68,6 +69,11 @@ export type Announced = {
 const lookMs = 30_000;
 const goodbyeMs = 500;
 
+/** A DNS label of at most 63 bytes, which no other worker has. */
+function labelOf(name: string, fingerprint: string, port: number): string {
+  return `${name.replaceAll(/[^A-Za-z0-9-]/g, '-').slice(0, 40)}-${fingerprint.slice(0, 8)}-${port}`;
+}
+
 /** Tells the networks of a worker; the function that it returns says goodbye. Never throws. */
 export function announce({ name, port, fingerprint, version }: Announced): () => Promise<void> {
   let addresses = '';
@@ -76,8 +82,9 @@ export function announce({ name, port, fingerprint, version }: Announced): () =>
   const renew = async (wanted: readonly string[]): Promise<void> => {
     await stop();
     const bonjours = await openBonjours(wanted).catch(() => []);
-    // Two workers of one box have two ports.
-    const service = { name: `${name}-${port}`, type, port, txt: { farm: fingerprint, version }, probe: false };
+    const label = labelOf(name, fingerprint, port);
+    const txt = { farm: fingerprint, version };
+    const service = { name: label, host: `${label}.local`, type, port, txt, probe: false };
     for (const bonjour of bonjours) bonjour.publish(service);
     stop = async () => {
       await Promise.all(bonjours.map((bonjour) => goodbye((done) => bonjour.unpublishAll(done))));

@@ -2,7 +2,7 @@
 // certificate renewed by the first admin among them.
 import { openChannel, type Channel } from '../reapi/grpc-client.ts';
 import { renewOver, syncOver } from '../reapi/members.ts';
-import { farmAddresses } from '../trust/addresses.ts';
+import { farmAddresses, keepAddresses } from '../trust/addresses.ts';
 import type { Identity } from '../trust/identity.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
 import type { Member } from '../trust/member.ts';
@@ -25,6 +25,8 @@ export type Membership = {
   readonly trust: LiveTrust;
   readonly log: (event: MembershipEvent) => void;
   readonly random: () => number;
+  /** Of a worker: where others reach it, HOST:PORT. It says so to those whom it asks. */
+  readonly own?: readonly string[];
 };
 
 /** One member of the farm, for as long as `visit` takes. @throws GrpcError if it cannot be reached, or is none. */
@@ -59,10 +61,13 @@ function addressesOf({ directory }: Identity): readonly string[] {
   return directory === undefined ? [] : farmAddresses(directory);
 }
 
-async function syncWithSome({ trust, random }: Membership): Promise<void> {
+async function syncWithSome({ trust, random, own = [] }: Membership): Promise<void> {
   const now = trust.current();
   if (now.kind !== 'farm') return;
-  for (const address of someOf(addressesOf(now.identity), random)) {
+  const { directory } = now.identity;
+  if (directory !== undefined && own.length > 0) keepAddresses(directory, own);
+  const others = addressesOf(now.identity).filter((address) => !own.includes(address));
+  for (const address of someOf(others, random)) {
     await visiting(trust, address, (channel, member) => syncOver(channel, now.identity, member)).catch(() => undefined);
   }
   trust.refresh();
@@ -93,6 +98,23 @@ async function renew({ trust, log, random }: Membership): Promise<void> {
   trust.refresh();
 }
 
+/** Goes to those of whom the network told, so that the next build knows them. */
+export async function meet(trust: LiveTrust, heard: readonly string[]): Promise<void> {
+  const now = trust.current();
+  if (now.kind !== 'farm') return;
+  const { identity } = now;
+  const { directory } = identity;
+  if (directory === undefined) return;
+  const known = new Set(addressesOf(identity));
+  for (const address of heard.filter((one) => !known.has(one)).slice(0, mostAsked)) {
+    await visiting(trust, address, async (channel, member) => {
+      keepAddresses(directory, [address]);
+      await syncOver(channel, identity, member);
+    }).catch(() => undefined);
+  }
+  trust.refresh();
+}
+
 /** Keeps this box a member. The function that it returns ends that. */
 export function startMembership(membership: Membership): () => void {
   let work = Promise.resolve();
@@ -100,6 +122,8 @@ export function startMembership(membership: Membership): () => void {
     work = work.then(() => task(membership)).catch(() => undefined);
   };
   queue(renew);
+  // A client does so with every connection.
+  if (membership.own !== undefined) queue(syncWithSome);
   const timers = [setInterval(() => queue(syncWithSome), syncMs), setInterval(() => queue(renew), renewMs)];
   for (const timer of timers) timer.unref();
   return () => timers.forEach((timer) => clearInterval(timer));

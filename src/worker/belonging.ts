@@ -2,6 +2,7 @@
 // the network is told where the worker is.
 import { announce } from '../farm/discovery.ts';
 import { startMembership, type MembershipEvent } from '../farm/membership.ts';
+import { reachedAt } from './pairing.ts';
 import { version } from '../observe/version.ts';
 import type { Serving } from '../reapi/server.ts';
 import { isMemberPeer, judge } from '../trust/admission.ts';
@@ -11,9 +12,8 @@ import type { Peer } from '../trust/peer.ts';
 export type BelongingWorld = {
   readonly trust: LiveTrust;
   readonly serving: Pick<Serving, 'expel'>;
-  readonly name: string;
-  /** Ports that other boxes reach. */
-  readonly ports: readonly number[];
+  /** Listeners that other boxes reach. */
+  readonly listeners: readonly { readonly host: string; readonly port: number }[];
   readonly log: (event: MembershipEvent) => void;
 };
 
@@ -21,7 +21,7 @@ export type BelongingWorld = {
 const expiryLookMs = 60_000;
 
 /** Ends when the function that it returns is called. */
-export function belong({ trust, serving, name, ports, log }: BelongingWorld): () => Promise<void> {
+export function belong({ trust, serving, listeners, log }: BelongingWorld): () => Promise<void> {
   let farm: string | undefined;
   let silence: readonly (() => Promise<void>)[] = [];
   const expelOthers = (now: Trust): void => {
@@ -33,10 +33,10 @@ export function belong({ trust, serving, name, ports, log }: BelongingWorld): ()
   };
   const announceIn = (now: Trust): void => {
     if (now.kind !== 'farm' || now.identity.fingerprint === farm) return;
-    const { fingerprint } = now.identity;
+    const { name, fingerprint } = now.identity;
     farm = fingerprint;
     for (const stop of silence) void stop();
-    silence = ports.map((port) => announce({ name, port, fingerprint, version }));
+    silence = listeners.map(({ port }) => announce({ name, port, fingerprint, version }));
   };
   const follow = (now: Trust): void => {
     expelOthers(now);
@@ -45,7 +45,7 @@ export function belong({ trust, serving, name, ports, log }: BelongingWorld): ()
   announceIn(trust.current());
   trust.onChange(follow);
   const timer = setInterval(() => expelOthers(trust.current()), expiryLookMs).unref();
-  const endMembership = startMembership({ trust, log, random: Math.random });
+  const endMembership = startMembership({ trust, log, random: Math.random, own: reachedAt(listeners) });
   return async () => {
     clearInterval(timer);
     endMembership();

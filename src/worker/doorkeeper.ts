@@ -2,6 +2,7 @@
 // open to whoever reaches it, which is why it listens on loopback only unless it was told otherwise.
 import type { DoorKeeper, Refused, TlsDoor } from '../reapi/doors.ts';
 import { shownBy, type MemberPeer } from '../trust/admission.ts';
+import { noteSeen } from '../trust/member-files.ts';
 import type { FarmTrust, LiveTrust } from '../trust/live-trust.ts';
 
 export type KeeperWorld = {
@@ -26,6 +27,8 @@ export function newKeeper({ trust, refused, protocols }: KeeperWorld): DoorKeepe
         if (now.kind !== 'farm') return { kind: 'refused', reason: 'closed' };
         const shown = shownBy(socket, now.revocations, Date.now());
         if (shown.kind === 'refused') return shown;
+        const { directory } = now.identity;
+        if (directory !== undefined) noteSeen(directory, shown.member.serial, Date.now());
         const peer: MemberPeer = { ...shown.member, kind: 'member' };
         return { kind: 'peer', peer };
       },

@@ -14,7 +14,7 @@ export type PairingDoor = {
 type Listening = { readonly host: string; readonly port: number };
 
 /** Where others reach a listener: one on all addresses has all of the box's. */
-function reachedAt(listeners: readonly Listening[]): readonly string[] {
+export function reachedAt(listeners: readonly Listening[]): readonly string[] {
   return listeners.flatMap(({ host, port }) => {
     if (host === '::' || host === '0.0.0.0') return ownAddresses().map((address) => `${address}:${port}`);
     return [host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`];

@@ -147,10 +147,9 @@ function membersOf(trust: LiveTrust | undefined): readonly Handler[] {
 }
 
 /** Its life as a member of a farm; what ends that. */
-function belonging({ trust, listen, log }: WorkerOptions, { serving }: Listening): () => Promise<void> {
+function belonging({ trust, log }: WorkerOptions, { serving, reached }: Listening): () => Promise<void> {
   if (trust === undefined) return async () => Promise.resolve();
-  const ports = listen.flatMap(({ host }, at) => (isLoopback(host) ? [] : [serving.ports[at] ?? 0]));
-  return belong({ trust, serving, name: hostname(), ports, log });
+  return belong({ trust, serving, listeners: reached, log });
 }
 
 /** Why a worker of this kind must not listen there. */
@@ -186,6 +185,8 @@ function insecureRefusal({ host, port }: ListenAddress): WorkerRefusal {
 type Listening = {
   readonly serving: Serving;
   readonly addresses: readonly string[];
+  /** Listeners that other boxes reach. */
+  readonly reached: readonly { readonly host: string; readonly port: number }[];
   readonly pairing: PairingDoor;
 };
 
@@ -194,7 +195,7 @@ const addressText = (host: string, port: number): string => `${host.includes(':'
 async function listenAll(options: WorkerOptions, handlers: readonly Handler[]): Promise<Listening> {
   const unix = await unixListener(options);
   const { trust, log } = options;
-  let reached: readonly { readonly host: string; readonly port: number }[] = [];
+  let reached: Listening['reached'] = [];
   const pairing = newPairingDoor(
     () => reached,
     (event) => log({ kind: 'pairing', event }),
@@ -213,7 +214,7 @@ async function listenAll(options: WorkerOptions, handlers: readonly Handler[]): 
     const addresses = bound.map(({ host, port }) => addressText(host, port));
     reached = bound.filter(({ host }) => !isLoopback(host));
     for (const address of addresses) options.log({ kind: 'listening', address });
-    return { serving, addresses, pairing };
+    return { serving, addresses, reached, pairing };
   };
   try {
     return await attempt(false);
