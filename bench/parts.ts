@@ -5,6 +5,7 @@ import { measureReplay } from './replay/main.ts';
 import { measureRoundTrips } from './round-trips/main.ts';
 import { measureSimulator } from './simulator.ts';
 import { measureThroughput } from './throughput/main.ts';
+import { measureTls } from './tls.ts';
 
 export type PartPlan = {
   /** Empty at the start; the part's alone. */
@@ -12,6 +13,8 @@ export type PartPlan = {
   /** What is fetched or recorded once, for this run and later ones. */
   readonly cache: string;
   readonly rounds: number;
+  /** Of the corpus, only every so many-th file. */
+  readonly everyNth: number;
   readonly tell: (text: string) => void;
 };
 
@@ -21,4 +24,5 @@ export const parts: Readonly<Record<string, (plan: PartPlan) => Promise<string>>
   roundtrips: measureRoundTrips,
   simulator: measureSimulator,
   containment: measureContainment,
+  tls: measureTls,
 };

@@ -152,6 +152,11 @@ function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
 }
 
+function refusalText({ address, reason, name, untold }: Extract<WorkerEvent, { kind: 'refused-peer' }>): string {
+  const who = name === undefined ? '' : ` (${name})`;
+  return `refused ${address}: ${reason}${who}${untold === 0 ? '' : `; before it ${untold} more`}`;
+}
+
 function pairingText(event: PairingEvent): string {
   if (event.kind === 'admitted') return `${event.name} (${event.role}) has joined the farm from ${event.address}`;
   return `${event.address} has not joined the farm: ${event.why}`;
@@ -177,7 +182,7 @@ function eventText(event: WorkerEvent): string | undefined {
     case 'toolchain-broken':
       return `a toolchain cannot be used: ${event.driver} ${event.why}`;
     case 'refused-peer':
-      return `refused ${event.address}: ${event.reason}${event.name === undefined ? '' : ` (${event.name})`}`;
+      return refusalText(event);
     case 'pairing':
       return pairingText(event.event);
     case 'renewed':

@@ -123,7 +123,7 @@ async function sessionAnswer(session: Session): Promise<ControlAnswer> {
 }
 
 function whyNone(farm: Farm): string {
-  const how = 'start `shoal worker` on a box and name it: SHOAL_HOSTS="BOX:8475"';
+  const how = 'start `shoal worker` on a box, and join it from here by a code of `shoal pair`';
   const states = farm.hosts.map((host) => {
     return host.state.kind === 'resting' ? `${host.spec.name}: ${host.state.why}` : host.spec.name;
   });

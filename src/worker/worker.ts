@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import type { MembershipEvent } from '../farm/membership.ts';
 import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
-import type { Listener, Refused } from '../reapi/doors.ts';
+import type { Listener } from '../reapi/doors.ts';
 import { membersService } from '../reapi/members.ts';
 import { serve, type Handler, type Serving } from '../reapi/server.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
@@ -17,6 +17,7 @@ import { stateDirFlaw } from '../trust/runtime-dir.ts';
 import { newKeeper } from './doorkeeper.ts';
 import { memoryBounds } from './memory-bounds.ts';
 import { newPairingDoor, type PairingDoor } from './pairing.ts';
+import { tellSome, type ToldRefusal } from './refusals.ts';
 import { startSlots, type SlotPool } from './slots.ts';
 import type { Weights } from './slot-queue.ts';
 import { clearStaleSocket, lockState, type StateLock } from './state-lock.ts';
@@ -32,7 +33,7 @@ export type ListenAddress = {
 export type WorkerEvent =
   | ToolchainEvent
   | MembershipEvent
-  | ({ readonly kind: 'refused-peer' } & Refused)
+  | ({ readonly kind: 'refused-peer' } & ToldRefusal)
   | { readonly kind: 'pairing'; readonly event: PairingEvent }
   | { readonly kind: 'listening'; readonly address: string }
   | { readonly kind: 'socket-taken'; readonly path: string }
@@ -202,7 +203,7 @@ async function listenAll(options: WorkerOptions, handlers: readonly Handler[]): 
   );
   const keeper = newKeeper({
     trust,
-    refused: (refused) => log({ kind: 'refused-peer', ...refused }),
+    refused: tellSome((refusal) => log({ kind: 'refused-peer', ...refusal }), Date.now),
     protocols: pairing.protocols,
   });
   const attempt = async (anyPort: boolean): Promise<Listening> => {
