@@ -384,17 +384,20 @@ test('one address can hold a few places only, and an honest one is served beside
 
 test('strangers on many addresses who hold every place do not keep an honest box out', async () => {
   const admin = await newFarm();
-  const box = await serveAdmin(admin);
-  const held: TLSSocket[] = [];
   const wrong = await guess();
-  for (let count = 0; count < 66; count += 1) {
-    const socket = await stranger(box.port, `127.0.2.${1 + Math.floor(count / 6)}`);
-    // Half of them say nothing; half of them try something and then do not leave.
-    if (count % 2 === 0) socket.write(wrong);
-    held.push(socket);
+  // All try something and then do not leave; half of them; none of them: they say nothing.
+  for (const everyOf of [1, 2, 1000]) {
+    const box = await serveAdmin(admin);
+    const held: TLSSocket[] = [];
+    for (let count = 1; count <= 66; count += 1) {
+      const socket = await stranger(box.port, `127.0.2.${1 + Math.floor(count / 6)}`);
+      if (count % everyOf === 0) socket.write(wrong);
+      held.push(socket);
+    }
+    const name = `eva-of-${everyOf}`;
+    assert.equal(outcome(await joinFarm(wish(box.port, codeFor(admin, 'client'), name), bounds)), `${name} client`);
+    for (const socket of held) socket.destroy();
   }
-  assert.equal(outcome(await joinFarm(wish(box.port, codeFor(admin, 'client')), bounds)), 'eva client');
-  for (const socket of held) socket.destroy();
 });
 
 test('a box keeps an identity that it would lose, before the code is used up', async () => {
