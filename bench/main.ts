@@ -110,7 +110,13 @@ async function measureAll(options: Options): Promise<readonly string[]> {
   for (const name of options.parts) {
     const own = join(scratch, name);
     mkdirSync(own);
-    const measured = await parts[name]?.({ scratch: own, cache, rounds: options.rounds, everyNth: options.everyNth, tell });
+    const measured = await parts[name]?.({
+      scratch: own,
+      cache,
+      rounds: options.rounds,
+      everyNth: options.everyNth,
+      tell,
+    });
     if (measured !== undefined) paragraphs.push(measured);
   }
   return paragraphs;
