@@ -136,7 +136,11 @@ export async function measureContainment({ rounds, tell }: PartPlan): Promise<st
   const bounds = openControlGroups({ slots: 1, ...memoryBounds(), processes: 600 });
   const started: Slot[] = [];
   const slotSide = async (name: string, more: Partial<SlotOptions>): Promise<Side> => {
-    const group = { entrances: [cpu.procsFile, ...(more.group?.entrances ?? [])], memoryKills: () => 0, tmpfsBytes: () => 0 };
+    const group = {
+      entrances: [cpu.procsFile, ...(more.group?.entrances ?? [])],
+      memoryKills: () => 0,
+      tmpfsBytes: () => 0,
+    };
     const slot = await startSlot({ ...fixture.options, ...more, group });
     if (isRefusal(slot)) throw new Error(slot.why);
     started.push(slot);

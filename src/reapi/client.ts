@@ -122,10 +122,11 @@ export function connect(target: Target, { connectTimeoutMs, greet }: ConnectOpti
     if (limits === undefined) await ready();
     const options = { deadlineMs: transferDeadlineMs, ...(signal === undefined ? {} : { signal }) };
     const { small, large } = plan(blobs, limits ?? limitsOf(ServerCapabilities.decode(Buffer.alloc(0))));
-    // All calls are started before the first is awaited.
-    const calls = small.map((batch) => uploadBatch(channel, batch, options));
-    for (const blob of large) await uploadStream(channel, blob, { ...options, zstd: limits?.zstdStreams ?? false });
-    await Promise.all(calls);
+    const oneByOne = async (): Promise<void> => {
+      for (const blob of large) await uploadStream(channel, blob, { ...options, zstd: limits?.zstdStreams ?? false });
+    };
+    // Waited for together: one that fails while nobody waits for it would end the process.
+    await Promise.all([...small.map((batch) => uploadBatch(channel, batch, options)), oneByOne()]);
   };
 
   return {
