@@ -9,6 +9,7 @@ import { externalFiles, externalIdentity } from './external.ts';
 import { findClientIdentity, isIssuedBy, loadIdentity, type Identity } from './identity.ts';
 import { makeFarm } from './make-farm.ts';
 import { isMemberName, memberOf } from './member.ts';
+import { copyDirectory } from '../../test/trust/copy.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'identity-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -23,7 +24,7 @@ const farm = made;
 /** A copy of the farm's directory, to be damaged. */
 function copyOfFarm(): string {
   const path = join(mkdtempSync(join(scratch, 'copy-')), 'identity');
-  cpSync(farmPath, path, { recursive: true });
+  copyDirectory(farmPath, path);
   return path;
 }
 
@@ -129,9 +130,9 @@ test('a client finds its own identity first, then that of the worker on this box
   const env = { XDG_STATE_HOME: state };
   assert.deepEqual(findClientIdentity(env), { kind: 'none', directory: join(state, 'shoal', 'identity') });
   mkdirSync(join(state, 'shoal', 'worker'), { recursive: true });
-  cpSync(farmPath, join(state, 'shoal', 'worker', 'identity'), { recursive: true });
+  copyDirectory(farmPath, join(state, 'shoal', 'worker', 'identity'));
   assert.equal((findClientIdentity(env) as Identity).directory, join(state, 'shoal', 'worker', 'identity'));
-  cpSync(farmPath, join(state, 'shoal', 'identity'), { recursive: true });
+  copyDirectory(farmPath, join(state, 'shoal', 'identity'));
   assert.equal((findClientIdentity(env) as Identity).directory, join(state, 'shoal', 'identity'));
   chmodSync(join(state, 'shoal', 'identity'), 0o777);
   assert.equal(findClientIdentity(env).kind, 'broken');

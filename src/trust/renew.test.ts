@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -17,6 +17,7 @@ import { renewFor, renewIfDue, type RenewAnswer } from './renew.ts';
 import { recordMember } from './member-files.ts';
 import { readCaKey, revokeMember } from './revoke.ts';
 import { acceptSync, syncMessage } from './sync.ts';
+import { copyDirectory } from '../../test/trust/copy.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'renew-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -146,8 +147,8 @@ test('a renewal that is killed at any moment leaves the old pair or the new one'
   const member = await newMember(admin, 'eva', 'worker');
   for (let round = 0; round < 6; round += 1) {
     const start = mkdtempSync(join(scratch, 'round-'));
-    cpSync(member.directory, join(start, 'identity'), { recursive: true });
-    cpSync(admin.directory, join(start, 'admin'), { recursive: true });
+    copyDirectory(member.directory, join(start, 'identity'));
+    copyDirectory(admin.directory, join(start, 'admin'));
     const child = fork(loop, [join(start, 'admin'), join(start, 'identity')]);
     const ended = new Promise((resolve) => child.once('exit', resolve));
     await Promise.race([ended, new Promise((resolve) => child.once('message', resolve))]);
@@ -184,7 +185,7 @@ test('boxes tell each other of revocations, addresses and, between admins, membe
   ]);
 
   const secondPath = join(mkdtempSync(join(scratch, 'second-')), 'identity');
-  cpSync(admin.directory, secondPath, { recursive: true });
+  copyDirectory(admin.directory, secondPath);
   rmSync(join(secondPath, 'members'), { recursive: true });
   const second = identityIn(secondPath);
   acceptSync(second, { role: 'worker' }, syncMessage(admin, { role: 'admin', stamp: '' }, nowMs), nowMs);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -10,6 +10,7 @@ import { knownCertificates, learnMembers, membersOf, noteSeen, recordMember } fr
 import { keepRevocations, loadRevocations, revocationsStamp } from './revocation-files.ts';
 import { isRevoked, RevocationsError } from './revocations.ts';
 import { revokeMember } from './revoke.ts';
+import { copyDirectory } from '../../test/trust/copy.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'revoke-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -72,7 +73,7 @@ test('two boxes that revoke at once hold both when they have heard of each other
   const two = { ...one, directory: join(mkdtempSync(join(scratch, 'two-')), 'identity') };
   const [eva, bob] = [memberCalled('eva'), memberCalled('bob')];
   for (const member of [eva, bob]) recordMember(one.directory, member);
-  cpSync(one.directory, two.directory, { recursive: true });
+  copyDirectory(one.directory, two.directory);
   revokeMember(one, 'eva', nowMs);
   revokeMember(two, 'bob', nowMs);
   const atOne = keepRevocations(one, loadRevocations(two, nowMs), nowMs);

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { FarmReport } from '../../src/cli/members.ts';
 import { loadIdentity } from '../../src/trust/identity.ts';
 import { admitOthers, shoal } from './shoal.ts';
+import { copyDirectory } from './copy.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'commands-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -134,7 +135,7 @@ test('what goes wrong says what happened and what to do', async () => {
 test('pair refuses a planted identity, and a farm outlives its copy', async () => {
   const [box, copy] = [newBox(), newBox()];
   await pair(box);
-  cpSync(join(box, 'shoal'), join(copy, 'shoal'), { recursive: true });
+  copyDirectory(join(box, 'shoal'), join(copy, 'shoal'));
   rmSync(box, { recursive: true });
   assert.equal(existsSync(box), false);
   await pair(copy);
