@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { identityFiles } from './identity.ts';
-import { makePrivateDirectory, moveDirectory, PrivateFileError, writePrivate } from './private-files.ts';
+import { makePrivateDirectory, moveDirectory, PrivateFileError, removeLeftovers } from './private-files.ts';
+import { writePrivate } from './private-files.ts';
 
 export type IdentityContent = {
   readonly caPem: string;
@@ -14,6 +15,7 @@ export type IdentityContent = {
 
 /** Key and certificate in one file, so that no crash can leave the one new and the other old. */
 export function writeMember(directory: string, keyPem: string, certificatePem: string): void {
+  removeLeftovers(directory, Date.now());
   writePrivate(join(directory, identityFiles.member), `${keyPem.trimEnd()}\n${certificatePem.trimEnd()}\n`);
 }
 
@@ -23,6 +25,7 @@ const suffix = (): string => randomBytes(6).toString('hex');
 export function prepareIdentity(directory: string, content: IdentityContent): string {
   const fresh = `${directory}.new-${suffix()}`;
   mkdirSync(dirname(directory), { recursive: true, mode: 0o700 });
+  removeLeftovers(dirname(directory), Date.now());
   makePrivateDirectory(fresh);
   writePrivate(join(fresh, identityFiles.caCertificate), content.caPem);
   if (content.caKeyPem !== undefined) writePrivate(join(fresh, identityFiles.caKey), content.caKeyPem);

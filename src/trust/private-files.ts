@@ -1,9 +1,9 @@
 // Files that only their owner may read, written so that a crash leaves the old content or the new. What others could
 // have planted or changed (a symbolic link, another uid's file, one open to others) is refused, not read.
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync } from 'node:fs';
 import { readSync, renameSync, rmSync, writeFileSync, type Stats } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 
 export class PrivateFileError extends Error {
   readonly code = 'PRIVATE_FILE';
@@ -116,6 +116,19 @@ export function makePrivateDirectory(path: string): void {
   }
   const refused = directoryRefusal(path);
   if (refused?.kind === 'refused') throw new PrivateFileError(`${refused.why}: ${refused.remedy}`);
+}
+
+const leftoverMs = 3_600_000;
+
+/** Removes what writes and preparations that were killed have left in a directory: they hold keys, and nobody needs them. */
+export function removeLeftovers(directory: string, nowMs: number): void {
+  for (const name of readdirSync(directory)) {
+    if (!/\.(?:tmp|new)-[0-9a-f]{12}$/.test(name)) continue;
+    const path = join(directory, name);
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    // Younger ones may be another process's, which is still at it.
+    if (found !== undefined && nowMs - found.mtimeMs > leftoverMs) rmSync(path, { recursive: true, force: true });
+  }
 }
 
 /** Moves a directory, on the disk when it returns. */

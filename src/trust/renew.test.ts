@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
-import { createPrivateKey } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { issueLeaf, makeRequest } from './certificates.ts';
+import fc from 'fast-check';
+import { CertificateError, issueLeaf, makeRequest, requestSubject } from './certificates.ts';
 import { loadIdentity, type Identity } from './identity.ts';
 import { placeIdentity, prepareIdentity } from './identity-files.ts';
 import { makeFarm } from './make-farm.ts';
@@ -159,9 +159,43 @@ test('a renewal that is killed at any moment leaves the old pair or the new one'
     await ended;
     assert.equal(identityIn(join(start, 'identity')).name, 'eva');
   }
-  const torn = member.directory;
-  writeFileSync(join(torn, 'member.pem.tmp-00'), readFileSync(join(torn, 'member.pem')).subarray(0, 99));
-  createPrivateKey(identityIn(torn).keyPem);
+});
+
+test('what a killed renewal left is no identity, and goes with the next one', async () => {
+  const admin = await newFarm();
+  const { directory } = admin;
+  const [old, young] = ['member.pem.tmp-0123456789ab', 'member.pem.tmp-ba9876543210'].map((name) =>
+    join(directory, name),
+  );
+  for (const path of [old, young]) writeFileSync(path ?? '', admin.keyPem.slice(0, 99), { mode: 0o600 });
+  utimesSync(old ?? '', new Date(nowMs - dayMs), new Date(nowMs - dayMs));
+  assert.equal(identityIn(directory).serial, admin.serial);
+  assert.equal((await renewIfDue(admin, never, due)).kind, 'renewed');
+  assert.deepEqual([existsSync(old ?? ''), existsSync(young ?? '')], [false, true], 'a young one may be in use');
+});
+
+test('any bytes in place of a request are refused with a CertificateError', async () => {
+  const { csrPem } = await makeRequest('eva', 'client');
+  const body = Buffer.from(csrPem.replaceAll(/-----.*-----|\n/g, ''), 'base64');
+  const changed = fc.tuple(fc.nat(body.length - 1), fc.integer({ min: 1, max: 255 })).map(([at, by]) => {
+    const bytes = Buffer.from(body);
+    bytes[at] = (bytes[at] ?? 0) ^ by;
+    return bytes;
+  });
+  const cut = fc.nat(body.length - 1).map((length) => body.subarray(0, length));
+  const any = fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes));
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(changed, cut, any), async (bytes) => {
+      const pem = `-----BEGIN CERTIFICATE REQUEST-----\n${bytes.toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`;
+      try {
+        // What still proves its key says what it said.
+        assert.deepEqual(await requestSubject(pem), { name: 'eva', role: 'client' });
+      } catch (error) {
+        assert.ok(error instanceof CertificateError, String(error));
+      }
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test('boxes tell each other of revocations, addresses and, between admins, members', async () => {
