@@ -185,6 +185,8 @@ function eventText(event: WorkerEvent): string | undefined {
       return refusalText(event);
     case 'pairing':
       return pairingText(event.event);
+    case 'revoked':
+      return `${event.name} was put out of the farm`;
     case 'renewed':
       return `the certificate was renewed, until ${new Date(event.until).toISOString()}`;
     case 'renewal-failed':

@@ -8,17 +8,24 @@ import type { Serving } from '../reapi/server.ts';
 import { isMemberPeer, judge } from '../trust/admission.ts';
 import type { LiveTrust, Trust } from '../trust/live-trust.ts';
 import type { Peer } from '../trust/peer.ts';
+import { noRevocations, type Revocations } from '../trust/revocations.ts';
+
+/** This box has heard of it just now. */
+export type RevokedEvent = { readonly kind: 'revoked'; readonly name: string };
 
 export type BelongingWorld = {
   readonly trust: LiveTrust;
   readonly serving: Pick<Serving, 'expel'>;
   /** Listeners that other boxes reach. */
   readonly listeners: readonly { readonly host: string; readonly port: number }[];
-  readonly log: (event: MembershipEvent) => void;
+  readonly log: (event: MembershipEvent | RevokedEvent) => void;
 };
 
 // A certificate that ends while its bearer is connected.
 const expiryLookMs = 60_000;
+
+const revokedIn = (now: Trust): Revocations['members'] =>
+  now.kind === 'farm' ? now.revocations.members : noRevocations.members;
 
 /** Ends when the function that it returns is called. */
 export function belong({ trust, serving, listeners, log }: BelongingWorld): () => Promise<void> {
@@ -38,7 +45,13 @@ export function belong({ trust, serving, listeners, log }: BelongingWorld): () =
     for (const stop of silence) void stop();
     silence = listeners.map(({ port }) => announce({ name, port, fingerprint, version }));
   };
+  const known = new Set(revokedIn(trust.current()).keys());
   const follow = (now: Trust): void => {
+    for (const [member, { name }] of revokedIn(now)) {
+      if (known.has(member)) continue;
+      known.add(member);
+      log({ kind: 'revoked', name });
+    }
     expelOthers(now);
     announceIn(now);
   };

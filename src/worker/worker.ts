@@ -10,7 +10,8 @@ import { membersService } from '../reapi/members.ts';
 import { serve, type Handler, type Serving } from '../reapi/server.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
-import { belong } from './belonging.ts';
+import { audited } from './audited.ts';
+import { belong, type RevokedEvent } from './belonging.ts';
 import type { Commands } from './commands.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
 import { stateDirFlaw } from '../trust/runtime-dir.ts';
@@ -35,6 +36,7 @@ export type WorkerEvent =
   | MembershipEvent
   | ({ readonly kind: 'refused-peer' } & ToldRefusal)
   | { readonly kind: 'pairing'; readonly event: PairingEvent }
+  | RevokedEvent
   | { readonly kind: 'listening'; readonly address: string }
   | { readonly kind: 'socket-taken'; readonly path: string }
   /** By hand: jobs run without namespaces. */
@@ -125,9 +127,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
   const running = { lock, slots, parts, audit };
   try {
     const handlers = [...parts.handlers, ...membersOf(options.trust)];
-    const listening = await listenAll(options, handlers);
+    const told = { ...options, log: audited(options.log, audit.audit) };
+    const listening = await listenAll(told, handlers);
     audit.audit({ event: 'started', addresses: listening.addresses });
-    return workerOf({ ...running, ...listening, leaveFarm: belonging(options, listening) });
+    return workerOf({ ...running, ...listening, leaveFarm: belonging(told, listening) });
   } catch (error) {
     await close(running);
     return { kind: 'refused', reason: 'listen', why: (error as Error).message };

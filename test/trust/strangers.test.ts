@@ -1,7 +1,7 @@
 // Whoever is not of the farm gets nothing from a worker that has an identity: each attempt is refused and audited, and the
 // next honest job is served.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,7 +39,8 @@ const foreign = await newFarm(scratch);
 const stranger = await newMember(foreign, { name: 'mallory', role: 'admin', scratch });
 
 const events: WorkerEvent[] = [];
-const options = await optionsIn(scratch, { slots: 2 });
+const auditLog = join(scratch, 'audit.log');
+const options = { ...(await optionsIn(scratch, { slots: 2 })), audit: auditLog };
 // Its jobs are the box's own tools.
 const worker = await startWorker({
   ...options,
@@ -161,6 +162,21 @@ test('a revoked member is refused, and told what that may mean; its open connect
   await isRefused('revoked out', () =>
     cannotCall(connect(address), /hung up when it had seen our certificate \(out\)/),
   );
+});
+
+test('the audit log has who was refused and who was put out', async () => {
+  const lines = (): readonly Record<string, unknown>[] =>
+    readFileSync(auditLog, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const has = (event: string, name: string): boolean =>
+    lines().some((line) => line['event'] === event && line['name'] === name);
+  const deadline = Date.now() + 5000;
+  while (!has('peer-refused', 'out') && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+  for (const name of ['mallory', 'old', 'out']) assert.ok(has('peer-refused', name), name);
+  assert.ok(has('revoked', 'out'));
+  assert.ok(lines().some((line) => line['event'] === 'job' && JSON.stringify(line).includes('eva')));
 });
 
 test('a client’s certificate does not serve', async () => {
