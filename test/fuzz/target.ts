@@ -1,0 +1,12 @@
+/** Something that a peer can send bytes to. */
+export type Target = {
+  readonly name: string;
+  /** What it usually gets: what mutation begins with. */
+  readonly seeds: readonly Buffer[];
+  /** Throws, or rejects, where the bytes did what no bytes may do. */
+  readonly run: (input: Buffer) => void | Promise<void>;
+  readonly close?: () => Promise<void>;
+};
+
+/** Targets that need something running are opened when they are asked for. */
+export type TargetTable = Readonly<Record<string, () => Target | Promise<Target>>>;
