@@ -12,6 +12,7 @@ import { resolve } from 'node:path';
 import { leaveHome, takePlace, type Farm, type PlaceRequest, type Stay } from '../farm/farm.ts';
 import type { Host, Place } from '../farm/host.ts';
 import { noteHere } from '../farm/learn.ts';
+import { readSize } from '../farm/kind.ts';
 import { expectedWork, type Work, type WorkName } from '../farm/work.ts';
 import { FileChangedError } from '../includes/types.ts';
 import type { ReasonId } from '../observe/reasons.ts';
@@ -174,7 +175,7 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
   const { action, key, understood, signal, draft } = sending;
   const { resultCache } = session.settings;
   const earlier = key === undefined ? undefined : world.results.recall(key);
-  let work = expectedWork(farm.memory.works, workNameOf(understood));
+  let work = expectedWork(farm.memory.works, workNameOf(understood, sending.closure));
   let tried: ReadonlySet<Host> = new Set();
   let last: RunHere | undefined;
   while (tried.size < mostHosts) {
@@ -245,9 +246,12 @@ function chosenHere(farm: Farm, stay: Stay): RunHere {
 }
 
 /** A build names each object once; how it is optimised says as much about its time as its language. */
-function workNameOf({ unit, outputs, request }: UnderstoodJob): WorkName {
+function workNameOf({ unit, outputs, request }: UnderstoodJob, { files, source }: JobClosure): WorkName {
   const optimised = request.argv.some((word) => /^-O([1-9sz]|fast)?$/.test(word) && word !== '-O0');
-  return { key: outputs[0]?.target ?? unit.source, kind: optimised ? `${unit.language} -O` : unit.language };
+  let bytes = 0;
+  for (const { digest } of files) bytes += digest.sizeBytes;
+  const size = readSize(bytes, source.digest.sizeBytes);
+  return { key: outputs[0]?.target ?? unit.source, kind: optimised ? `${unit.language} -O` : unit.language, size };
 }
 
 function succeeded(answer: JobAnswer): boolean {

@@ -53,7 +53,7 @@ function farmOf(setting: string, memoryKb = 0) {
     takePlace(farm, {
       build: 'one',
       toolchain,
-      work: expectedWork(farm.memory.works, { key, kind: 'c' }),
+      work: expectedWork(farm.memory.works, { key, kind: 'c', size: 0 }),
       tried: new Set(),
       inputBytes: 0,
       mayRunHere: false,

@@ -33,7 +33,16 @@ import {
   type Place,
 } from './host.ts';
 import { newFarmMemory, type FarmMemory } from './memory.ts';
-import { addWaiting, countInFarm, inTurn, newQueue, removeWaiting, type JobQueue, type Waiting } from './queue.ts';
+import {
+  addWaiting,
+  countInFarm,
+  inTurn,
+  newQueue,
+  removeWaiting,
+  reorder,
+  type JobQueue,
+  type Waiting,
+} from './queue.ts';
 import { newTable, noteMeant, type Table } from './table.ts';
 import { betterPlaces, isOverdue, type Race } from './tail.ts';
 import { expectedWork, type Work } from './work.ts';
@@ -97,6 +106,8 @@ type WaitingJob = Waiting & {
 // has come or ended, so many comparisons with hosts.
 const mostPassed = 64;
 const mostComparisons = 4000;
+// More are left as they are until it is their turn: twenty times a second is often.
+const mostRefreshed = 1000;
 // How often a job that waits, or lasts, is looked at again.
 const tickMs = 50;
 
@@ -267,13 +278,23 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
 }
 
 /** What is known of its kind now may be more than when it came. */
-function refresh({ memory }: Farm, job: WaitingJob): void {
+function refresh({ memory }: Farm, job: WaitingJob): boolean {
   const { work, asked } = job;
-  if (work.known) return;
+  if (work.known) return false;
   const { ms } = expectedWork(memory.works, work);
-  if (ms === work.ms) return;
+  if (ms === work.ms) return false;
   job.work = { ...work, ms };
   job.asked = { ...asked, work: job.work };
+  return true;
+}
+
+/** All that wait, and their order. */
+function refreshAll(farm: Farm): void {
+  const { queue } = farm;
+  if (queue.size > mostRefreshed) return;
+  let changed = false;
+  for (const { waiting } of queue.lanes.values()) for (const job of waiting) changed = refresh(farm, job) || changed;
+  if (changed) reorder(queue);
 }
 
 /** A slot, or a place among those that are sent ahead of one. */
@@ -320,6 +341,7 @@ function keepTicking(farm: Farm): void {
   farm.world.clock.after(tickMs, () => {
     farm.ticking = false;
     if (farm.queue.size > 0) {
+      refreshAll(farm);
       warm(farm);
       if (farm.table.changes.unconnected.size > 0) dismissAll(farm);
     } else offerSecondPlaces(farm);

@@ -42,7 +42,7 @@ export function noteDone(farm: Farm, place: Place, observed: Observed): void {
 export function noteOvertaken(farm: Farm, { host, work, expected, sentMs }: Place): void {
   const { works } = farm.memory;
   const ranMs = farm.world.clock.nowMs() - sentMs - expected.queueMs - expected.roundTripMs;
-  const usualMs = usualWork(works, work.kind);
+  const usualMs = usualWork(works, work);
   if (ranMs <= 0 || usualMs === undefined || work.known) return;
   noteUnfinished(host.record, work.kind, { ranMs, usualMs });
   noteUsual(works, ranMs / usualMs / paceFor(host.record, work.kind), 'unfinished');
@@ -66,10 +66,10 @@ function noteCompile(works: WorkMemory, work: WorkName, compiled: Compiled): voi
   rememberWork(works, work, compiled);
 }
 
-function knownBeside(works: WorkMemory, { key, kind }: WorkName, by: HostRecord): Known | undefined {
-  const before = works.past.get(key);
+function knownBeside(works: WorkMemory, name: WorkName, by: HostRecord): Known | undefined {
+  const before = works.past.get(name.key);
   if (before === undefined) {
-    const ms = usualWork(works, kind);
+    const ms = usualWork(works, name);
     return ms === undefined ? undefined : { kind: 'usual', ms };
   }
   if (before.by === by) return undefined;

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { writeKept } from '../kept-file.ts';
 import { asidesFrom, savedAsides, type Asides, type SavedAside } from './aside.ts';
 import { guess, type Average } from './average.ts';
+import type { KindRecord } from './kind.ts';
 import { newHostRecord, type HostRecord } from './pace.ts';
 import { newWorkMemory, type PastWork, type WorkMemory } from './work.ts';
 
@@ -48,9 +49,17 @@ type SavedHost = {
 
 type SavedWork = readonly [key: string, ms: number, peakKb: number, by: string];
 
+type SavedKind = readonly [
+  kind: string,
+  ms: SavedAverage,
+  size: SavedAverage,
+  sizeSquared: SavedAverage,
+  sizeTimesMs: SavedAverage,
+];
+
 type Saved = {
   readonly works: readonly SavedWork[];
-  readonly kinds: readonly (readonly [string, SavedAverage])[];
+  readonly kinds: readonly SavedKind[];
   readonly home: SavedHost;
   readonly hosts: readonly (readonly [string, SavedHost])[];
   readonly asides: readonly SavedAside[];
@@ -78,12 +87,16 @@ function savedWork(key: string, { ms, peakKb, by }: PastWork, names: ReadonlyMap
   return [key, rounded(ms), peakKb, (by === undefined ? undefined : names.get(by)) ?? homeName];
 }
 
+function savedKind(kind: string, { ms, size, sizeSquared, sizeTimesMs }: KindRecord): SavedKind {
+  return [kind, savedAverage(ms), savedAverage(size), savedAverage(sizeSquared), savedAverage(sizeTimesMs)];
+}
+
 export function saveFarmMemory({ works, home, hosts, asides }: FarmMemory, path: string): void {
   const names = new Map([...hosts].map(([name, record]) => [record, name]));
   names.set(home, homeName);
   const saved: Saved = {
     works: [...works.past].slice(-mostWorks).map(([key, past]) => savedWork(key, past, names)),
-    kinds: [...works.kinds].map(([kind, average]) => [kind, savedAverage(average)]),
+    kinds: [...works.kinds].map(([kind, record]) => savedKind(kind, record)),
     home: savedHost(home),
     hosts: [...hosts].slice(-mostHosts).map(([name, record]) => [name, savedHost(record)]),
     asides: savedAsides(asides).slice(-mostHosts),
@@ -109,6 +122,11 @@ function hostFrom(saved: SavedHost): HostRecord {
   };
 }
 
+function kindFrom([kind, ms, size, sizeSquared, sizeTimesMs]: SavedKind): readonly [string, KindRecord] {
+  const sizes = { sizeSquared: averageFrom(sizeSquared), sizeTimesMs: averageFrom(sizeTimesMs) };
+  return [kind, { ms: averageFrom(ms), size: averageFrom(size), ...sizes }];
+}
+
 function workFrom(
   [key, ms, peakKb, by]: SavedWork,
   records: ReadonlyMap<string, HostRecord>,
@@ -120,7 +138,7 @@ function workFrom(
 export function loadFarmMemory(path: string): FarmMemory {
   try {
     const saved = JSON.parse(readFileSync(path, 'utf8')) as Saved;
-    const kinds = new Map(saved.kinds.map(([kind, average]) => [kind, averageFrom(average)]));
+    const kinds = new Map(saved.kinds.map(kindFrom));
     const hosts = new Map(saved.hosts.map(([name, host]) => [name, hostFrom(host)]));
     const home = hostFrom(saved.home);
     const records = new Map([...hosts, [homeName, home]]);

@@ -58,6 +58,11 @@ export function addWaiting<Job extends Waiting>(queue: JobQueue<Job>, job: Job):
   queue.size += 1;
 }
 
+/** Anew, where the work of jobs that wait is expected to be other than it was. */
+export function reorder<Job extends Waiting>(queue: JobQueue<Job>): void {
+  for (const { waiting } of queue.lanes.values()) waiting.sort((a, b) => due(a) - due(b));
+}
+
 /** False if it waits no longer. */
 export function removeWaiting<Job extends Waiting>(queue: JobQueue<Job>, job: Job): boolean {
   const lane = queue.lanes.get(job.build);

@@ -3,18 +3,24 @@
 // Times are *work*: milliseconds on a host of pace 1. A host that takes twice as long for the same work has pace 2. The
 // two are learnt together from each compile that was done: known work tells about the host, a known host about the work.
 import { averagedMean, extendedMean, guess, type Average } from './average.ts';
+import { newKindRecord, usualMs, withCompile, type KindRecord } from './kind.ts';
 import { paceFor, type HostRecord } from './pace.ts';
 
 /** Work that is alike: its language and whether it is optimised. Hosts differ in their pace by it. */
 export type WorkKind = string;
 
 /** What names a compile from build to build, and its kind. */
-export type WorkName = { readonly key: string; readonly kind: WorkKind };
+export type WorkName = {
+  readonly key: string;
+  readonly kind: WorkKind;
+  /** How much it reads (src/farm/kind.ts). */
+  readonly size: number;
+};
 
 export type Work = WorkName & {
   /** On a host of pace 1. */
   readonly ms: number;
-  /** It was done before; otherwise `ms` is what its kind takes. */
+  /** It was done before; otherwise `ms` is what its kind takes, by its size. */
   readonly known: boolean;
   /** The most memory it had in use, 0 where that is not known. */
   readonly peakKb: number;
@@ -30,7 +36,7 @@ export type PastWork = {
 
 export type WorkMemory = {
   readonly past: Map<string, PastWork>;
-  readonly kinds: Map<WorkKind, Average>;
+  readonly kinds: Map<WorkKind, KindRecord>;
   /** How many times as long as was expected of their kind compiles take lately, wherever. */
   common: Average;
 };
@@ -38,7 +44,6 @@ export type WorkMemory = {
 // A C++ file at -O0 is about that; it only matters until the first compile is back.
 const unknownMs = 500;
 const leastMs = 1;
-const kindWeights = { weight: 0.03, guess: 0 };
 const commonWeights = { weight: 0.05, guess: 0 };
 // As for the hosts' paces: a few compiles take far longer than the others of their kind.
 const mostTimes = 3;
@@ -50,19 +55,24 @@ export function newWorkMemory(): WorkMemory {
 export function expectedWork({ past, kinds }: WorkMemory, name: WorkName): Work {
   const before = past.get(name.key);
   if (before !== undefined) return { ...name, ms: workOf(before, name.kind), known: true, peakKb: before.peakKb };
-  return { ...name, ms: kinds.get(name.kind)?.value ?? unknownMs, known: false, peakKb: 0 };
+  return { ...name, ms: ofKind(kinds, name) ?? unknownMs, known: false, peakKb: 0 };
 }
+
+const ofKind = (kinds: WorkMemory['kinds'], { kind, size }: WorkName): number | undefined => {
+  const record = kinds.get(kind);
+  return record === undefined ? undefined : usualMs(record, size);
+};
 
 export function workOf({ ms, by }: PastWork, kind: WorkKind): number {
   return Math.max(leastMs, by === undefined ? ms : ms / paceFor(by, kind));
 }
 
 /**
- * What compiles of that kind take lately on the average, on a host of pace 1, if any was done: what is common to all hosts
+ * What compiles of that kind and size take lately, on a host of pace 1, if any was done: what is common to all hosts
  * (at the start of a build the short ones are done first) says nothing of any.
  */
-export function usualWork({ kinds, common }: WorkMemory, kind: WorkKind): number | undefined {
-  const ms = kinds.get(kind)?.value;
+export function usualWork({ kinds, common }: WorkMemory, name: WorkName): number | undefined {
+  const ms = ofKind(kinds, name);
   return ms === undefined ? undefined : ms * common.value;
 }
 
@@ -81,7 +91,7 @@ type Done = { readonly compileMs: number; readonly by: HostRecord; readonly peak
  */
 export function rememberWork(
   { past, kinds }: WorkMemory,
-  { key, kind }: WorkName,
+  { key, kind, size }: WorkName,
   { compileMs, by, peakKb }: Done,
 ): void {
   const before = past.get(key);
@@ -89,5 +99,5 @@ export function rememberWork(
   past.delete(key);
   past.set(key, { ms: compileMs, by, peakKb: peakKb > 0 ? peakKb : (before?.peakKb ?? 0) });
   const ms = Math.max(leastMs, compileMs / paceFor(by, kind));
-  kinds.set(kind, averagedMean(kinds.get(kind) ?? guess(ms), ms, kindWeights));
+  kinds.set(kind, withCompile(kinds.get(kind) ?? newKindRecord(ms, size), ms, size));
 }

@@ -18,6 +18,8 @@ export function between(draw: Draw, low: number, high: number): number {
 
 /** Most compiles take half of to twice the median, a few ten times as long. */
 export function compileTime(draw: Draw, medianMs: number): number {
-  const normal = Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
-  return Math.min(20 * medianMs, medianMs * Math.exp(0.8 * normal));
+  return Math.min(20 * medianMs, medianMs * Math.exp(0.8 * normal(draw)));
 }
+
+/** Of the normal distribution. */
+export const normal = (draw: Draw): number => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());

@@ -13,6 +13,8 @@ export type ScheduledJob = {
   readonly key: string;
   readonly kind: string;
   readonly workMs: number;
+  /** How much it reads; undefined: nobody knows. */
+  readonly size?: number;
 };
 
 export type ScheduledBuild = {
@@ -77,7 +79,7 @@ async function runOne(farm: Farm, id: string, job: ScheduledJob): Promise<void> 
   const request: PlaceRequest = {
     build: id,
     toolchain,
-    work: expectedWork(farm.memory.works, { key: job.key, kind: job.kind }),
+    work: expectedWork(farm.memory.works, { key: job.key, kind: job.kind, size: job.size ?? 0 }),
     tried: new Set(),
     inputBytes: 0,
     mayRunHere: false,

@@ -2,7 +2,7 @@
 // distance, compiles as different as a project's. Each build is done twice: the first time nothing is known, the second
 // time what the first one taught.
 import { choicesOf, type Choices } from '../generated/choices.ts';
-import { between, compileTime, drawFrom, type Draw } from './draw.ts';
+import { between, compileTime, drawFrom, normal, type Draw } from './draw.ts';
 import { listedCompiler } from './compiler.ts';
 import { simulatedFarm } from './farm.ts';
 import type { HostPlan } from './host.ts';
@@ -29,6 +29,12 @@ function project(choices: Choices, draw: Draw, count: number): ScheduledJob[] {
   });
 }
 
+/** What each reads goes with what it takes as in real projects: the correlation of the logarithms is 0.8. */
+function withSizes(jobs: readonly ScheduledJob[], seed: number): ScheduledJob[] {
+  const draw = drawFrom(choicesOf(1_000_000 + seed));
+  return jobs.map((job) => ({ ...job, size: (job.workMs / 1000) * Math.exp(0.6 * normal(draw)) }));
+}
+
 type Pace = { readonly plan: HostPlan; readonly slots: number; readonly pace: number; readonly latencyMs: number };
 
 function box(choices: Choices, draw: Draw, at: number): Pace {
@@ -46,7 +52,7 @@ export async function tailOf(seed: number, width: (slots: number) => number): Pr
   const draw = drawFrom(choices);
   const boxes = Array.from({ length: 2 + choices.upTo(10) }, (_, at) => box(choices, draw, at));
   const slots = boxes.reduce((sum, one) => sum + one.slots, 0);
-  const jobs = project(choices, draw, slots * (8 + choices.upTo(16)));
+  const jobs = withSizes(project(choices, draw, slots * (8 + choices.upTo(16))), seed);
   const compiler = listedCompiler(listed(jobs));
   const { clock, farm } = simulatedFarm(
     boxes.map(({ plan }) => plan),
