@@ -145,8 +145,12 @@ static void close_from(int first)
 #define DAEMON_HEAP "--initial-heap-size=64"
 
 /* Each of these belongs to the build and would harm the daemon: Node 20 reads the certificates at every start (30 ms),
- * options and preloaded libraries are meant for the build's own programs (fakeroot's would show another uid). */
-static const char *const not_for_the_daemon[] = {"NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "LD_PRELOAD", "SHOAL_RUNNING"};
+ * options and preloaded libraries are meant for the build's own programs (fakeroot's would show another uid), and what
+ * this compile asks of the farm is not what the next one asks. */
+static const char *const not_for_the_daemon[] = {
+	"NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "LD_PRELOAD", "SHOAL_RUNNING", "SHOAL_SESSION", "SHOAL_HOSTS",
+	"SHOAL_STRICT", "DISTCC_FALLBACK", "SHOAL_VERIFY", "SHOAL_RESULT_CACHE",
+};
 
 /* In the grandchild: nothing of the build may stay open in the daemon, or whoever reads the build's pipes to their end
  * (ninja does) would wait for the daemon to die. */

@@ -72,6 +72,7 @@ export async function runCommand({ name, args, env, mainScript }: Invocation): P
   const end = await runBuild({
     command: name === 'make' ? makeCommand(args) : () => [program ?? '', ...rest],
     settings,
+    env,
     mainScript,
     progressMs: progress.everyMs,
     onProgress: progress.show,

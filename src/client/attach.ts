@@ -5,6 +5,8 @@ import { connect, type Socket } from 'node:net';
 import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
 import { parseJson, type ControlAnswer, type ControlRequest, type SessionEnd, type SessionRequest } from './control.ts';
 import { encodeControl, encodeControlRequest } from './launcher-wire.ts';
+import { sessionVariable } from './session.ts';
+import { settingVariables } from './settings.ts';
 
 // MB. A build of 200 files fills some 30: with V8's first guess of 4 it is marked from end to end again and again while it
 // grows, which is a twentieth of the daemon's CPU. Reserved, not used.
@@ -77,7 +79,9 @@ export async function ask(request: ControlRequest): Promise<Line | undefined> {
 }
 
 function startDaemon(mainScript: string): void {
-  const { NODE_EXTRA_CA_CERTS: _slow, ...env } = process.env; // Node 20 reads that file at each start: 30 ms
+  const env = { ...process.env };
+  // Node 20 reads the first at each start: 30 ms. The others are this build's, not those of the daemon's next one.
+  for (const name of ['NODE_EXTRA_CA_CERTS', sessionVariable, ...settingVariables]) delete env[name];
   const child = spawn(process.execPath, [heapFlag, mainScript, 'daemon', '--for-session'], {
     detached: true,
     stdio: 'ignore',

@@ -11,7 +11,7 @@ import { cacheDir } from '../user-directories.ts';
 import { askFor, openOrStart, processGone, type Line } from './attach.ts';
 import type { ControlAnswer, Progress, SessionRequest } from './control.ts';
 import { layOutNames } from './names.ts';
-import { sessionVariable } from './session.ts';
+import { newSessionId, sessionVariable } from './session.ts';
 import type { Settings } from './settings.ts';
 
 // Ctrl-C reaches make and every launcher from the terminal; what is still there after this long is killed.
@@ -25,6 +25,7 @@ export type BuildRequest = {
   /** The command, given the farm's slots: `shoal make` picks its -j from them. */
   readonly command: (slots: number) => readonly [string, ...string[]];
   readonly settings: Settings;
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly mainScript: string;
   readonly progressMs: number;
   readonly onProgress: (progress: Progress) => void;
@@ -37,9 +38,12 @@ export type BuildEnd = {
   readonly command: readonly string[];
 };
 
-type Session = { readonly line: Line; readonly id: string; readonly slots: number; readonly pid: number };
+type Session = { readonly line: Line; readonly slots: number; readonly pid: number };
 
-async function openSession(request: BuildRequest): Promise<Session | undefined> {
+/** A build, and the name by which its compiles find its session. */
+type Build = BuildRequest & { readonly id: string };
+
+async function openSession(request: Build): Promise<Session | undefined> {
   const { warn } = request;
   const line = await openOrStart(sessionRequest(request, false), request.mainScript);
   const session = await sessionOn(line, warn);
@@ -49,8 +53,8 @@ async function openSession(request: BuildRequest): Promise<Session | undefined> 
   return session;
 }
 
-function sessionRequest({ settings, progressMs }: BuildRequest, adopt: boolean): SessionRequest {
-  return { op: 'session', settings, cwd: process.cwd(), progressMs, adopt };
+function sessionRequest({ id, settings, progressMs }: Build, adopt: boolean): SessionRequest {
+  return { op: 'session', id, settings, cwd: process.cwd(), progressMs, adopt };
 }
 
 async function sessionOn(line: Line | undefined, warn: BuildRequest['warn']): Promise<Session | undefined> {
@@ -61,14 +65,14 @@ async function sessionOn(line: Line | undefined, warn: BuildRequest['warn']): Pr
     return undefined;
   }
   if (answer.workers === 0) warn(`shoal: ${answer.why}`);
-  return { line, id: answer.id, slots: answer.slots, pid: answer.pid };
+  return { line, slots: answer.slots, pid: answer.pid };
 }
 
 /**
  * The daemon died under the build. The next compile starts another; it is taken over, so that it ends with the build, or
  * started here if none comes. At the build's end only a compile's daemon is taken over: none is needed any more.
  */
-async function reopenSession(request: BuildRequest, ending: boolean): Promise<Session | undefined> {
+async function reopenSession(request: Build, ending: boolean): Promise<Session | undefined> {
   request.warn('shoal: the client daemon ended in mid-build; the summary will count from its restart');
   const adopting = sessionRequest(request, true);
   const line = await askFor(restartPatienceMs, adopting);
@@ -76,8 +80,8 @@ async function reopenSession(request: BuildRequest, ending: boolean): Promise<Se
   return sessionOn(await openOrStart(adopting, request.mainScript), request.warn);
 }
 
-async function buildEnvironment(session: Session): Promise<NodeJS.ProcessEnv> {
-  const path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
+async function buildEnvironment({ id, env }: Build): Promise<NodeJS.ProcessEnv> {
+  const path = env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
   const [native, names] = await Promise.all([ensureNative(), discoverCompilers(path)]);
   const directory = join(cacheDir(), 'bin');
   layOutNames(directory, names, native.launcher);
@@ -87,16 +91,16 @@ async function buildEnvironment(session: Session): Promise<NodeJS.ProcessEnv> {
   const cxx = ['c++', 'g++', 'clang++'].find(has);
   if (cc !== undefined) defaults['CC'] = cc;
   if (cxx !== undefined) defaults['CXX'] = cxx;
-  return { ...defaults, ...process.env, PATH: `${directory}${delimiter}${path}`, [sessionVariable]: session.id };
+  return { ...defaults, ...env, PATH: `${directory}${delimiter}${path}`, [sessionVariable]: id };
 }
 
 /** The environment in which compiles find the farm; undefined where there is no place for their names. */
-async function farmEnvironment(session: Session, { warn }: BuildRequest): Promise<NodeJS.ProcessEnv | undefined> {
+async function farmEnvironment(build: Build): Promise<NodeJS.ProcessEnv | undefined> {
   try {
-    return await buildEnvironment(session);
+    return await buildEnvironment(build);
   } catch (error) {
     const why = (error as Error).message;
-    warn(`shoal: the compilers' names have no place (${why}), so this build runs here; set XDG_CACHE_HOME`);
+    build.warn(`shoal: the compilers' names have no place (${why}), so this build runs here; set XDG_CACHE_HOME`);
     return undefined;
   }
 }
@@ -138,7 +142,7 @@ async function runCommand(request: BuildRequest, command: readonly string[], env
 /** The build's session; another one takes its place if the daemon dies. */
 type Following = { session: Session; ending: boolean };
 
-async function follow(request: BuildRequest, following: Following): Promise<ControlAnswer | undefined> {
+async function follow(request: Build, following: Following): Promise<ControlAnswer | undefined> {
   for (;;) {
     const answer = await following.session.line.next();
     if (answer?.kind === 'progress') request.onProgress(answer.progress);
@@ -178,18 +182,19 @@ async function closeSession(
 
 /** Runs a build and gives its end; the summary is undefined where no daemon could be had. */
 export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
-  const session = await openSession(request);
-  const farm = session === undefined ? undefined : await farmEnvironment(session, request);
+  const build: Build = { ...request, id: newSessionId() };
+  const session = await openSession(build);
+  const farm = session === undefined ? undefined : await farmEnvironment(build);
   if (farm === undefined && request.settings.mostFallbacks !== undefined) {
     request.warn('shoal: strict: every compile of this build would have run here, so it was not begun');
     session?.line.close();
     return { status: { code: 1 }, summary: undefined, command: [] };
   }
   const following = session === undefined ? undefined : { session, ending: false };
-  const last = following === undefined ? undefined : follow(request, following);
+  const last = following === undefined ? undefined : follow(build, following);
   const slots = farm === undefined ? 0 : (session?.slots ?? 0);
   const command = request.command(slots === 0 ? availableParallelism() : slots);
-  const status = await runCommand(request, command, farm ?? process.env);
+  const status = await runCommand(request, command, farm ?? request.env);
   const summary = following === undefined || last === undefined ? undefined : await closeSession(following, last);
   return { status, summary, command };
 }

@@ -21,8 +21,9 @@ import { keepTrail } from './kept-trail.ts';
 import { loadScans, saveScans } from './kept-scans.ts';
 import { newEpochs } from './epochs.ts';
 import { newResultMemory } from './result-key.ts';
-import { endSession, newSession, type Session } from './session.ts';
-import { settingsFrom, type Settings } from './settings.ts';
+import { ownSessions } from './own-sessions.ts';
+import { newSession, newSessionId, type Session } from './session.ts';
+import type { Settings } from './settings.ts';
 import { newToolchainView } from './toolchains.ts';
 import type { ClientWorld } from './world.ts';
 
@@ -83,7 +84,12 @@ export async function hearHosts(farms: Farms, { hosts }: Settings): Promise<void
   if (!known) await hearing;
 }
 
-export function openSession(farms: Farms, settings: Settings, cwd?: string): OpenedSession {
+/** `cwd`: where the build was started; undefined for compiles of no build. */
+export function openSession(
+  farms: Farms,
+  settings: Settings,
+  { id, cwd }: { readonly id: string; readonly cwd?: string },
+): OpenedSession {
   const specs = specsFor(farms, settings.hosts);
   if (typeof specs === 'string') return { kind: 'invalid', why: specs };
   const key = settings.hosts ?? specs.map((spec) => spec.name).join(' ');
@@ -92,7 +98,7 @@ export function openSession(farms: Farms, settings: Settings, cwd?: string): Ope
   shared.users += 1;
   warm(shared.farm);
   const expected = cwd === undefined ? [] : loadLayerPaths(farms.cacheDir, cwd);
-  const session = newSession(settings, shared.farm, { startedMs: farms.world.clock.nowMs(), expected });
+  const session = newSession(settings, shared.farm, { id, startedMs: farms.world.clock.nowMs(), expected });
   const close = (): void => {
     if (cwd !== undefined) saveLayerPaths(farms.cacheDir, cwd, session.layer);
     keepTrail(farms.stateDir, session.trail, { endedAt: new Date().toISOString(), cwd });
@@ -110,7 +116,7 @@ const inspectPatienceMs = 3500;
 /** Every host of the settings as it stands, connected to if it was not; or what is wrong with the settings. */
 export async function inspectHosts(farms: Farms, settings: Settings): Promise<readonly HostReport[] | string> {
   await hearHosts(farms, settings);
-  const opened = openSession(farms, settings);
+  const opened = openSession(farms, settings, { id: newSessionId() });
   if (opened.kind === 'invalid') return opened.why;
   const { farm } = opened.session;
   await reachAll(farm, inspectPatienceMs);
@@ -149,47 +155,13 @@ function realFarms(directory: RuntimeDir, env: ClientRequest['env']): Farms {
   };
 }
 
-/** A launcher may start the daemon, with nobody there to be told of a mistake. */
-function usableSettings({ env, log }: ClientRequest): Settings {
-  try {
-    return settingsFrom(env);
-  } catch (error) {
-    log((error as Error).message);
-    return settingsFrom({ SHOAL_HOSTS: env['SHOAL_HOSTS'], SHOAL_STRICT: '1' });
-  }
-}
-
-/** The session of compiles that belong to no build. A hosts setting that is wrong is a farm of no hosts. */
-function ownSession(
-  farms: Farms,
-  request: ClientRequest,
-): { readonly session: () => Session; readonly close: () => void } {
-  let own: Exclude<OpenedSession, { readonly kind: 'invalid' }> | undefined;
-  const open = (): NonNullable<typeof own> => {
-    const settings = usableSettings(request);
-    const opened = openSession(farms, settings);
-    if (opened.kind === 'session') return opened;
-    request.log(opened.why);
-    const start = { startedMs: farms.world.clock.nowMs(), expected: [] };
-    const session = newSession(settings, newFarm([], farms.world), start);
-    return { kind: 'session', session, close: () => undefined };
-  };
-  const session = (): Session => (own ??= open()).session;
-  const close = (): void => {
-    if (own === undefined) return;
-    endSession(own.session);
-    own.close();
-  };
-  return { session, close };
-}
-
 /** Starts the client daemon of this user. @throws RuntimeDirError if its place is not ours. */
 export async function startClient(request: ClientRequest): Promise<RunningDaemon> {
   const directory = openRuntimeDir();
   const farms = realFarms(directory, request.env);
   const includes = createIncludeView(realFiles);
   loadScans(includes, cacheDir());
-  const own = ownSession(farms, request);
+  const own = ownSessions(farms, request);
   const results = newResultMemory(cacheDir());
   const world: ClientWorld = {
     clock: realClock,
@@ -204,7 +176,7 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
   const daemon = await startDaemon({
     world,
     farms,
-    sessions: { open: new Map(), own: own.session },
+    sessions: { open: new Map(), own: own.find, owns: own.all },
     forSession: request.forSession,
     log: request.log,
     directory,

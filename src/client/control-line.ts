@@ -36,8 +36,7 @@ export async function serveControl(daemon: Daemon, socket: Socket, opening: Open
       await serveHosts(daemon, socket, request.settings);
       return;
     case 'explain': {
-      const sessions = [...daemon.sessions.open.values()].toReversed();
-      const found = [...sessions, daemon.sessions.own()].map(({ trail }) => findTrail(trail.jobs, request.file));
+      const found = everySession(daemon).map(({ trail }) => findTrail(trail.jobs, request.file));
       answer(socket, { kind: 'explained', job: found.find((job) => job !== undefined) });
       socket.end();
       return;
@@ -51,25 +50,38 @@ export async function serveControl(daemon: Daemon, socket: Socket, opening: Open
   }
 }
 
+const otherBuild = { kind: 'invalid', why: 'a build of this name is open already' } as const;
+
+function endIfUnused({ forSession, sessions, stop }: Daemon): void {
+  if (forSession && sessions.open.size === 0) stop();
+}
+
+/** The youngest build first, those of no build last. */
+function everySession({ sessions }: Daemon): Session[] {
+  return [...[...sessions.open.values()].toReversed(), ...sessions.owns().toReversed()];
+}
+
 async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequest): Promise<void> {
   await hearHosts(daemon.farms, request.settings);
-  const opened = openSession(daemon.farms, request.settings, request.cwd);
+  const { sessions } = daemon;
+  const opened = sessions.open.has(request.id) ? otherBuild : openSession(daemon.farms, request.settings, request);
   if (opened.kind === 'invalid') {
     answer(socket, { kind: 'error', message: opened.why });
-    socket.end();
+    // A daemon that was started for this build has nothing else to live for.
+    socket.end(() => endIfUnused(daemon));
     return;
   }
   const { session } = opened;
   daemon.forSession ||= request.adopt;
   // A daemon that was started for this build counts from its start.
-  const ownStart = daemon.forSession && daemon.sessions.open.size === 0;
+  const ownStart = daemon.forSession && sessions.open.size === 0;
   const cpuBefore = ownStart ? undefined : process.cpuUsage();
-  daemon.sessions.open.set(session.id, session);
+  sessions.open.set(session.id, session);
   const end = (): void => {
-    daemon.sessions.open.delete(session.id);
+    sessions.open.delete(session.id);
     endSession(session);
     opened.close();
-    if (daemon.forSession && daemon.sessions.open.size === 0) daemon.stop();
+    endIfUnused(daemon);
   };
   socket.once('close', end);
   // Anything the owner says after the opening is "the command has ended".
@@ -114,7 +126,6 @@ async function sessionAnswer(session: Session): Promise<ControlAnswer> {
   const slots = ready.reduce((sum, state) => sum + state.slots, 0);
   return {
     kind: 'session',
-    id: session.id,
     pid: process.pid,
     slots,
     workers: ready.length,
@@ -149,7 +160,7 @@ function progressOf(session: Session): ControlAnswer {
 }
 
 function statusOf(daemon: Daemon): Status {
-  const sessions = [...daemon.sessions.open.values(), daemon.sessions.own()];
+  const sessions = everySession(daemon);
   const farms = new Set(sessions.map((session) => session.farm));
   const sum = (pick: (session: Session) => number): number => sessions.reduce((total, one) => total + pick(one), 0);
   return {

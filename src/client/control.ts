@@ -2,6 +2,7 @@
 // the daemon takes nothing from its socket on trust.
 import type { Summary } from '../observe/tally.ts';
 import type { HostReport } from './host-report.ts';
+import { isSessionId } from './session.ts';
 import type { Settings } from './settings.ts';
 import type { JobTrail } from './trail.ts';
 
@@ -9,10 +10,11 @@ export type ControlRequest =
   /**
    * Opens a build session; it ends with the connection, whatever becomes of the command line. Its progress is told
    * every `progressMs`, never if that is 0. `adopt`: the daemon was started by a compile of this build, in place of one
-   * that died, and is to end with the build.
+   * that died, and is to end with the build. `id` is then the one that its compiles know.
    */
   | {
       readonly op: 'session';
+      readonly id: string;
       readonly settings: Settings;
       readonly cwd: string;
       readonly progressMs: number;
@@ -55,7 +57,6 @@ export type Progress = {
 export type ControlAnswer =
   | {
       readonly kind: 'session';
-      readonly id: string;
       readonly pid: number;
       readonly slots: number;
       /** Hosts that can be reached now; where none, `why` says what to do. */
@@ -108,9 +109,11 @@ export function parseControlRequest(body: Buffer): ControlRequest | undefined {
   const settings = parseSettings(value['settings']);
   if (settings === undefined) return undefined;
   if (op === 'hosts') return { op, settings };
-  if (op !== 'session' || typeof cwd !== 'string') return undefined;
+  const { id } = value;
+  if (op !== 'session' || typeof cwd !== 'string' || typeof id !== 'string' || !isSessionId(id)) return undefined;
   return {
     op,
+    id,
     settings,
     cwd,
     progressMs: progressPeriod(value['progressMs']),

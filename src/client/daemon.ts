@@ -20,7 +20,7 @@ import {
   type LauncherRequest,
 } from './launcher-wire.ts';
 import { proofPrefix } from './proof.ts';
-import { sessionOf, type Session, type Sessions } from './session.ts';
+import { namesSession, sessionOf, type Session, type Sessions } from './session.ts';
 import type { Farms } from './compose.ts';
 import type { ClientWorld } from './world.ts';
 
@@ -161,17 +161,19 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
     socket.destroy();
     return;
   }
-  if (decoded.kind === 'not-utf8') {
-    runHere(daemon.sessions.own(), socket, { reason: 'path-encoding', detail: '' });
-    return;
-  }
-  const { request } = decoded;
+  await serveRequest(daemon, socket, decoded.request);
+}
+
+async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherRequest): Promise<void> {
   const job = { request, session: sessionOf(daemon.sessions, request.env) };
   const answer = await farmOut(daemon, socket, job);
   if (socket.destroyed || job.session.ended) {
     // A compile that was to run here never will: its place here is free.
     if (answer.kind === 'here') answer.ended?.(0);
-    if (!socket.destroyed) finish(socket, interrupted);
+    if (socket.destroyed) return;
+    // One that was only taken for this build's goes on in another, or in none.
+    if (namesSession(request.env, job.session)) finish(socket, interrupted);
+    else await serveRequest(daemon, socket, request);
     return;
   }
   switch (answer.kind) {

@@ -110,6 +110,7 @@ async function sendJob(
     draft,
   }: { readonly request: LauncherRequest; readonly signal: AbortSignal; readonly draft: Draft },
 ): Promise<JobAnswer> {
+  if (request.notUtf8 !== undefined) return { kind: 'here', reason: 'path-encoding', detail: request.notUtf8 };
   const { epochs } = world;
   const arrival = epochs.arrive();
   const understood = await understandJob(world, request);

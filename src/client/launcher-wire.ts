@@ -38,12 +38,12 @@ export type LauncherRequest = {
   readonly mounts: FileIdentity;
   readonly sources: readonly { readonly index: number; readonly identity: FileIdentity }[];
   readonly pid: number;
+  /** One of its texts that is not UTF-8, as far as it can be read; REAPI's strings are, so such a job stays at home. */
+  readonly notUtf8: string | undefined;
 };
 
-/** `bytes` is a text that is not UTF-8: REAPI's strings are, so such a job stays at home. */
 export type DecodedRequest =
   | { readonly kind: 'request'; readonly request: LauncherRequest }
-  | { readonly kind: 'not-utf8' }
   | { readonly kind: 'malformed'; readonly why: string };
 
 export type Preamble = { readonly kind: 'job' | 'control'; readonly bodyBytes: number };
@@ -63,9 +63,21 @@ type Draft = { -readonly [K in keyof LauncherRequest]?: LauncherRequest[K] } & {
   env: string[];
   limits: { resource: number; soft: bigint; hard: bigint }[];
   sources: { index: number; identity: FileIdentity }[];
+  notUtf8: string | undefined;
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** What is not UTF-8 is read so far as that goes: the job still belongs to a build, and has a source to be named by. */
+function textOf(draft: Draft, value: Buffer): string {
+  try {
+    return utf8.decode(value);
+  } catch {
+    const readable = value.toString('utf8');
+    draft.notUtf8 ??= readable;
+    return readable;
+  }
+}
 
 // Length each fixed-size record must have, by tag.
 const fixedBytes: Readonly<Record<string, number>> = { u: 4, l: 20, t: 5, r: 16, c: 16, m: 16, s: 20, p: 4 };
@@ -129,7 +141,7 @@ const malformed = (why: string): DecodedRequest => ({ kind: 'malformed', why });
 
 /** Decodes the body of a job's request (what follows the preamble). */
 export function decodeRequest(body: Buffer): DecodedRequest {
-  const draft: Draft = { argv: [], env: [], limits: [], sources: [] };
+  const draft: Draft = { argv: [], env: [], limits: [], sources: [], notUtf8: undefined };
   for (let at = 0; at < body.length;) {
     if (body.length - at < 5) return malformed('a record is cut short');
     const tag = String.fromCharCode(body.readUInt8(at));
@@ -144,12 +156,7 @@ export function decodeRequest(body: Buffer): DecodedRequest {
       takeFixed(draft, tag, value);
       continue;
     }
-    let text: string;
-    try {
-      text = utf8.decode(value);
-    } catch {
-      return { kind: 'not-utf8' };
-    }
+    const text = textOf(draft, value);
     if (text.includes('\0')) return malformed(`record ${tag} holds a NUL`);
     if (!takeText(draft, tag, text)) return malformed(`record ${JSON.stringify(tag)} is unknown`);
   }

@@ -1,5 +1,6 @@
 // Builds: what each asked for, and what became of its compiles. A compile belongs to the session that its environment
-// names; a scrubbed environment names none, and then the youngest session is meant; without any, the daemon's own.
+// names; a scrubbed environment names none, and then the youngest session is meant. Where there is none, or another than
+// the one that is named, it belongs to no build: what its own environment asks for is what it gets.
 import { randomBytes } from 'node:crypto';
 import { farmBytes, slotsOf, type Farm } from '../farm/farm.ts';
 import { isFallback, newTally, summarize, type Summary, type Tally } from '../observe/tally.ts';
@@ -32,17 +33,28 @@ export type Session = {
 
 export type Sessions = {
   readonly open: Map<string, Session>;
-  /** For compiles outside any `shoal make`; made when the first one comes. */
-  readonly own: () => Session;
+  /** For compiles of no build: one for each way of asking for the farm, made when the first such compile comes. */
+  readonly own: (env: readonly string[]) => Session;
+  /** Those of compiles of no build, the latest used last; at least one. */
+  readonly owns: () => readonly Session[];
 };
 
 export const sessionVariable = 'SHOAL_SESSION';
 
-export type SessionStart = { readonly startedMs: number; readonly expected: readonly string[] };
+/** Its owner chooses it, so that it stays when a daemon dies and another takes its place. */
+export function newSessionId(): string {
+  return randomBytes(6).toString('hex');
+}
 
-export function newSession(settings: Settings, farm: Farm, { startedMs, expected }: SessionStart): Session {
+export function isSessionId(text: string): boolean {
+  return /^[0-9a-f]{12}$/.test(text);
+}
+
+export type SessionStart = Pick<Session, 'id' | 'startedMs' | 'expected'>;
+
+export function newSession(settings: Settings, farm: Farm, { id, startedMs, expected }: SessionStart): Session {
   return {
-    id: randomBytes(6).toString('hex'),
+    id,
     settings,
     farm,
     tally: newTally(),
@@ -59,12 +71,21 @@ export function newSession(settings: Settings, farm: Farm, { startedMs, expected
   };
 }
 
+function namedSession(env: readonly string[]): string | undefined {
+  const prefix = `${sessionVariable}=`;
+  return env.find((entry) => entry.startsWith(prefix))?.slice(prefix.length);
+}
+
 /** The session a compile belongs to, by its environment. */
 export function sessionOf(sessions: Sessions, env: readonly string[]): Session {
-  const prefix = `${sessionVariable}=`;
-  const named = env.find((entry) => entry.startsWith(prefix))?.slice(prefix.length);
-  const found = named === undefined ? undefined : sessions.open.get(named);
-  return found ?? [...sessions.open.values()].at(-1) ?? sessions.own();
+  const named = namedSession(env);
+  const found = named === undefined ? [...sessions.open.values()].at(-1) : sessions.open.get(named);
+  return found ?? sessions.own(env);
+}
+
+/** True if a compile said itself that it is of this session; otherwise that was a guess. */
+export function namesSession(env: readonly string[], { id }: Session): boolean {
+  return namedSession(env) === id;
 }
 
 // As many as one looks at.

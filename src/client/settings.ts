@@ -51,14 +51,34 @@ export function parseShare(text: string): number {
 
 const isOff = (value: string | undefined): boolean => value === '0' || value === 'false' || value === 'off';
 
+/** The variables that settings are made from. */
+export const settingVariables = [
+  'SHOAL_HOSTS',
+  'SHOAL_STRICT',
+  'DISTCC_FALLBACK',
+  'SHOAL_VERIFY',
+  'SHOAL_RESULT_CACHE',
+] as const;
+
+// distcc's own word for the same.
+const strictIn = (env: Environment): string => env['SHOAL_STRICT'] ?? (env['DISTCC_FALLBACK'] === '0' ? '1' : '');
+
 /** @throws SettingsError if a variable has no meaning. */
 export function settingsFrom(env: Environment): Settings {
-  // distcc's own word for the same.
-  const strict = env['SHOAL_STRICT'] ?? (env['DISTCC_FALLBACK'] === '0' ? '1' : '');
   return {
     hosts: env['SHOAL_HOSTS'],
-    mostFallbacks: parseStrict(strict),
+    mostFallbacks: parseStrict(strictIn(env)),
     proofShare: parseShare(env['SHOAL_VERIFY'] ?? ''),
     resultCache: !isOff(env['SHOAL_RESULT_CACHE']),
   };
+}
+
+/** As `settingsFrom`, of a compile that nobody can be told of a mistake: what has no meaning counts as strict. */
+export function settingsOrStrict(env: Environment, log: (line: string) => void): Settings {
+  try {
+    return settingsFrom(env);
+  } catch (error) {
+    log((error as Error).message);
+    return settingsFrom({ SHOAL_HOSTS: env['SHOAL_HOSTS'], SHOAL_STRICT: '1' });
+  }
 }

@@ -1,8 +1,11 @@
 // What goes wrong beside a build: its proofs, its daemon, another build. The build goes on, and is told the truth.
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { waitUntil } from '../../bench/wait.ts';
 import { openRuntimeDir } from '../../src/trust/runtime-dir.ts';
-import { oneBox, slowSource, type OneBox } from './one-box.ts';
+import { endOf, oneBox, slowSource, type OneBox, type Ran, type Told } from './one-box.ts';
 
 const { path: runtime } = openRuntimeDir();
 let box: OneBox;
@@ -22,4 +25,64 @@ test('a proof that finds no place leaves daemon and build alone, and the next is
   assert.equal(ran.status, 0, ran.stderr);
   assert.doesNotMatch(ran.stderr, /daemon ended/);
   assert.deepEqual([summary.remote, summary.proved], [2, 1]);
+});
+
+/** The process of the daemon that runs now. */
+async function daemonPid(): Promise<number> {
+  const { stdout } = await box.shoal(['status', '--json']);
+  return (JSON.parse(stdout) as { readonly pid: number }).pid;
+}
+
+test('the end of one build does not end a compile of another, nor one of none', async () => {
+  // The daemon is there by a compile of no build; a build comes and goes while another such compile is in the farm.
+  assert.equal((await box.built('gcc -c a.c')).ran.status, 0);
+  const launcher = box.launcher('gcc');
+  assert.equal((await box.run([launcher, '-c', 'a.c', '-o', 'b.o'])).status, 0);
+  const build = endOf(box.start(box.command(['run', '--', 'sleep', '1'])));
+  await waitUntil('the build', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
+  const compile = endOf(box.start([launcher, '-O2', '-c', 'slow.c', '-o', 'slow.o'], { SHOAL_RESULT_CACHE: 'off' }));
+  assert.equal((await build).status, 0);
+  const { status, stderr } = await compile;
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.ok(existsSync(join(box.base, 'slow.o')));
+  await box.shoal(['stop']);
+});
+
+test('two builds whose daemon dies keep their compiles apart', async () => {
+  const file = (name: string): string => join(box.base, `${name}.json`);
+  const build = (name: string, line: string): Promise<Ran> =>
+    box.shoal(['run', '--', 'sh', '-c', line], { SHOAL_SUMMARY: file(name) });
+  const first = build('first', 'until [ -f both ]; do sleep 0.05; done; for i in 1 2 3; do gcc -c a.c -o $i.o; done');
+  await waitUntil('the daemon', 10_000, async () => (await box.shoal(['status'])).status === 0);
+  await waitUntil('one', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
+  const second = build('second', 'until [ -f both ]; do sleep 0.05; done; sleep 0.5');
+  await waitUntil('both', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 2 builds'));
+  const before = await daemonPid();
+  process.kill(before, 'SIGKILL');
+  await waitUntil('both again', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 2 builds'));
+  box.write({ both: '' });
+  const files = async (name: string, end: Promise<Ran>): Promise<number> => {
+    assert.equal((await end).status, 0);
+    return (JSON.parse(readFileSync(file(name), 'utf8')) as Told).files;
+  };
+  assert.deepEqual([await files('first', first), await files('second', second)], [3, 0]);
+});
+
+test('a compile of no build gets what its own environment asks for, whoever came first', async () => {
+  const gcc = [box.launcher('gcc'), '-c', 'a.c', '-o', 'a.o'];
+  const nowhere = { SHOAL_HOSTS: '127.0.0.1:1', SHOAL_STRICT: '1' };
+  const refused = await box.run(gcc, nowhere);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /strict: this compile would have run here: no-worker/);
+  assert.equal((await box.run(gcc)).status, 0);
+  assert.match((await box.shoal(['explain', 'last'])).stdout, /ended, (compiled|a result that was known) on 127/);
+  assert.equal((await box.run(gcc, nowhere)).status, 1);
+  await box.shoal(['stop']);
+});
+
+test('a build with words that are not UTF-8 counts its compiles, which run here, also under strict mode', async () => {
+  const line = 'export V=$(printf "\\351"); gcc -c a.c -o x.o';
+  const { ran, summary } = await box.built(line, { SHOAL_STRICT: '1' });
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.deepEqual([summary.files, summary.local, summary.reasons], [1, 1, { 'path-encoding': 1 }]);
 });

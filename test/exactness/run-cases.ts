@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ask } from '../../src/client/attach.ts';
-import { sessionVariable } from '../../src/client/session.ts';
+import { newSessionId, sessionVariable } from '../../src/client/session.ts';
 import { settingsFrom } from '../../src/client/settings.ts';
 import type { Summary } from '../../src/observe/tally.ts';
 import type { Entry, FamilyCase, FileContent, Outcome } from './case.ts';
@@ -94,8 +94,10 @@ function endsOf({ remote, cached, reasons }: Summary): string[] {
 
 /** As `execute`, in a build session of its own. */
 async function executeInSession(one: FamilyCase, directory: string): Promise<Outcome> {
+  const id = newSessionId();
   const line = await ask({
     op: 'session',
+    id,
     settings: settingsFrom(process.env),
     cwd: directory,
     progressMs: 0,
@@ -104,7 +106,7 @@ async function executeInSession(one: FamilyCase, directory: string): Promise<Out
   const session = await line?.next();
   if (line === undefined || session?.kind !== 'session')
     throw new Error(`${one.name}: no session: ${JSON.stringify(session)}`);
-  const outcome = await execute(one, directory, { [sessionVariable]: session.id });
+  const outcome = await execute(one, directory, { [sessionVariable]: id });
   line.send({ op: 'end' });
   const end = await line.next();
   line.close();

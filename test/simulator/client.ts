@@ -3,7 +3,7 @@
 import { newEpochs } from '../../src/client/epochs.ts';
 import { runJob, type JobAnswer } from '../../src/client/job.ts';
 import { newResultMemory } from '../../src/client/result-key.ts';
-import { newSession, type Session } from '../../src/client/session.ts';
+import { newSession, newSessionId, type Session } from '../../src/client/session.ts';
 import type { Settings } from '../../src/client/settings.ts';
 import { newToolchainView, type ToolchainView } from '../../src/client/toolchains.ts';
 import { understandJob } from '../../src/client/understand.ts';
@@ -54,7 +54,11 @@ export function newClient(compilers: Compilers, clock: VirtualClock, cacheDir: s
 export type BuildSettings = Omit<Settings, 'hosts' | 'proofShare'>;
 
 export function openSession({ clock }: Client, farm: Farm, settings: BuildSettings): Session {
-  return newSession({ hosts: undefined, proofShare: 0, ...settings }, farm, { startedMs: clock.nowMs(), expected: [] });
+  return newSession({ hosts: undefined, proofShare: 0, ...settings }, farm, {
+    id: newSessionId(),
+    startedMs: clock.nowMs(),
+    expected: [],
+  });
 }
 
 export type JobRecord = {
