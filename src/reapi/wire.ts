@@ -1,7 +1,7 @@
 // What a channel runs over: a socket, TLS on one, or the standard streams of a program such as ssh. Where it fails before
 // a word was exchanged, the error says what to do.
 import { spawn } from 'node:child_process';
-import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectSocket, isIP, type Socket } from 'node:net';
 import { Duplex, type Readable, type Writable } from 'node:stream';
 import { connect as connectTls, type SecureContextOptions, type TLSSocket } from 'node:tls';
 
@@ -132,7 +132,7 @@ function openTls(target: TlsTarget): Wire {
     ALPNProtocols: ['h2'],
     ...(isFarm
       ? { minVersion: 'TLSv1.3' as const, checkServerIdentity: () => undefined }
-      : { servername: host, minVersion: 'TLSv1.2' as const }),
+      : { minVersion: 'TLSv1.2' as const, ...(isIP(host) > 0 ? {} : { servername: host }) }),
   });
   socket.setNoDelay(true);
   let isShaken = false;
