@@ -61,6 +61,8 @@ export type Ground = {
   readonly attacker: Buffer;
   readonly plugin: Buffer;
   readonly toolchain: Toolchain;
+  /** The compiler's name on PATH. */
+  readonly command: string;
   readonly port: string;
 };
 
@@ -81,7 +83,7 @@ export function compileOf(
     return [path.startsWith('/') ? path.slice(1) : `${home.slice(1)}/${path}`, content] as const;
   });
   return {
-    argv: ['gcc', ...args],
+    argv: [ground.command, ...args],
     tree: { ...Object.fromEntries(aliases), ...predefined, ...Object.fromEntries(own) },
     outputs: [`${home.slice(1)}/x.o`],
     properties: [
@@ -200,9 +202,12 @@ function findStored(directory: string, bytes: Uint8Array): string {
   return join(directory, found ?? `absent/${hash}`);
 }
 
+export type GroundSpec = WorkerSpec & { readonly command?: string };
+
 /** Worker, secrets, programs; all gone with the body. */
-export async function onGround(spec: WorkerSpec, body: (ground: Ground) => Promise<void>): Promise<void> {
-  const toolchain = await identifyToolchain('/usr/bin/gcc', { pathEnv: '/usr/bin:/bin' });
+export async function onGround(spec: GroundSpec, body: (ground: Ground) => Promise<void>): Promise<void> {
+  const command = spec.command ?? 'gcc';
+  const toolchain = await identifyToolchain(`/usr/bin/${command}`, { pathEnv: '/usr/bin:/bin' });
   assert.ok(toolchain.kind === 'toolchain');
   const directory = mkdtempSync(join(tmpdir(), 'shoal-attack-'));
   chmodSync(directory, 0o755);
@@ -232,6 +237,7 @@ export async function onGround(spec: WorkerSpec, body: (ground: Ground) => Promi
         attacker: readFileSync(join(directory, 'attacker')),
         plugin: readFileSync(join(directory, 'plugin.so')),
         toolchain,
+        command,
         port: running.worker.addresses[0]?.split(':').at(-1) ?? '',
       });
     });

@@ -135,6 +135,43 @@ export const options: readonly Attack[] = [
   ),
 ];
 
+export const clangOptions: readonly Attack[] = [
+  foreign('clang -fplugin', { args: ['-fplugin=./evil.so'], files: plugin }, { kind: 'nothing', stderr: ran }),
+  foreign(
+    'clang -load',
+    { args: ['-Xclang', '-load', '-Xclang', './evil.so'], files: plugin },
+    { kind: 'nothing', stderr: ran },
+  ),
+  foreign('clang -fpass-plugin', { args: ['-fpass-plugin=./evil.so'], files: plugin }, { kind: 'fails', stderr: ran }),
+  foreign('clang LD_PRELOAD', { env: preload, files: plugin }, { kind: 'nothing', stderr: ran }),
+  foreign(
+    'clang -B, with an assembler of one’s own',
+    { args: ['-Bbin/', '-fno-integrated-as'], files: asAssembler },
+    noObject,
+  ),
+  foreign(
+    'clang --config',
+    { args: ['--config', './evil'], files: () => ({ evil: '-imacros /etc/shadow' }) },
+    { kind: 'fails', stderr: /not found/ },
+  ),
+  foreign(
+    'clang -ivfsoverlay',
+    {
+      args: ['-ivfsoverlay', './evil', '-imacros', '/virtual/x'],
+      files: () => ({
+        evil: '{"version":0,"roots":[{"name":"/virtual/x","type":"file","external-contents":"/etc/shadow"}]}',
+      }),
+    },
+    { kind: 'fails', stderr: /not found|No such/ },
+  ),
+  writing('clang -MJ outside', (outside) => ['-MJ', `${outside}/x.json`, ...usual]),
+  foreign(
+    'clang -serialize-diagnostics outside',
+    { args: ['-serialize-diagnostics', '/etc/x.dia'] },
+    { kind: 'nothing', stderr: /unable to open/ },
+  ),
+];
+
 export const temporary: readonly Attack[] = ['/../../../tmp', '/proc/1/root/tmp', '/etc/../..'].map((place) => ({
   name: `TMPDIR=${place}`,
   action: (ground) => compileOf(ground, usual, ok, { env: { PATH: '/usr/bin:/bin', TMPDIR: place } }),
