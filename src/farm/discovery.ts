@@ -23,7 +23,7 @@ function addressIn({ addresses, port }: Service): string | undefined {
   return isAddress(text) ? text : undefined;
 }
 
-function workerIn(service: Service): FoundWorker | undefined {
+export function workerIn(service: Service): FoundWorker | undefined {
   const fingerprint = ((service.txt ?? {}) as Readonly<Record<string, unknown>>)['farm'];
   const address = addressIn(service);
   if (typeof fingerprint !== 'string' || !/^[0-9a-f]{64}$/.test(fingerprint) || address === undefined) return undefined;

@@ -15,7 +15,8 @@ export function ownAddresses(): readonly string[] {
 
 type Emitter = { emit: (...args: readonly unknown[]) => boolean };
 
-function sheltered(bonjour: Bonjour): Bonjour {
+/** The same, with errors in what listens to it dropped. */
+export function sheltered(bonjour: Bonjour): Bonjour {
   const { mdns } = (bonjour as unknown as { server: { mdns: Emitter } }).server;
   const emit = mdns.emit.bind(mdns);
   mdns.emit = (...args) => {

@@ -10,3 +10,16 @@ export type Target = {
 
 /** Targets that need something running are opened when they are asked for. */
 export type TargetTable = Readonly<Record<string, () => Target | Promise<Target>>>;
+
+export const plain = (name: string, seeds: readonly (Buffer | string)[], run: Target['run']): (() => Target) => {
+  return () => ({ name, seeds: seeds.map((seed) => Buffer.from(seed as string)), run });
+};
+
+/** Runs it; errors of these kinds are answers. */
+export function tolerating(errors: readonly (new (...of: never[]) => Error)[], act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!errors.some((kind) => error instanceof kind)) throw error;
+  }
+}

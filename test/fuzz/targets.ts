@@ -1,7 +1,5 @@
-// Every decoder that bytes of somebody else's reach. What a target lets through as an expected error is what its callers
-// expect; anything else is a finding.
-//
-// Still to come, where they are: mDNS answers, pairing messages, certificates and revocation lists.
+// Every decoder that bytes of somebody else's reach; those of members and who would be one are in trust-targets.ts. What a
+// target lets through as an expected error is what its callers expect; anything else is a finding.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,16 +25,8 @@ import { newFrameReader, SandboxProtocolError } from '../../src/worker/sandbox-c
 import { actionBlobs, treeBlobs } from '../worker/rig.ts';
 import { launcherRequest, sandboxFrames } from './seeds.ts';
 import { openServices } from './services.ts';
-import type { Target, TargetTable } from './target.ts';
-
-/** Runs it; errors of these kinds are answers. */
-function tolerating(errors: readonly (new (...of: never[]) => Error)[], act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!errors.some((kind) => error instanceof kind)) throw error;
-  }
-}
+import { plain, tolerating, type TargetTable } from './target.ts';
+import { trustTargets } from './trust-targets.ts';
 
 const refusals: ReadonlySet<number> = new Set([grpcCode.INVALID_ARGUMENT, grpcCode.FAILED_PRECONDITION]);
 
@@ -82,10 +72,6 @@ function joined(first: Uint8Array, second: Uint8Array): Buffer {
 const [action, command] = [sample.blobs.at(-1)?.bytes, sample.blobs.at(-2)?.bytes];
 const bytesOf = (bytes: Uint8Array | undefined): Buffer => Buffer.from(bytes ?? []);
 
-const plain = (name: string, seeds: readonly (Buffer | string)[], run: Target['run']): (() => Target) => {
-  return () => ({ name, seeds: seeds.map((seed) => Buffer.from(seed as string)), run });
-};
-
 const base = Buffer.from('a Directory as it was sent before, of some length');
 
 async function packedSeeds(): Promise<Buffer[]> {
@@ -99,6 +85,7 @@ async function packedSeeds(): Promise<Buffer[]> {
 }
 
 export const targets: TargetTable = {
+  ...trustTargets,
   'launcher-request': plain('launcher-request', [launcherRequest], (input) => {
     const decoded = decodeRequest(input);
     if (decoded.kind === 'request')
