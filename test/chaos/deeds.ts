@@ -14,6 +14,7 @@ import {
   oneProcessor,
   restart,
   smallDisk,
+  stopCompilers,
   stopProcess,
   type Stage,
 } from './stage.ts';
@@ -61,6 +62,16 @@ const stopped: readonly Deed[] = [
     project: 'light',
     hosts: both,
     before: async (stage) => stopProcess(stage),
+  },
+];
+
+// It answers whatever it is asked, and ends none of these jobs.
+const endless: readonly Deed[] = [
+  {
+    name: 'the compilers of a worker stand still',
+    project: 'heavy',
+    hosts: both,
+    meanwhile: whenBusy(stopCompilers),
   },
 ];
 
@@ -180,4 +191,4 @@ const confused: readonly Deed[] = [
   },
 ];
 
-export const deeds: readonly Deed[] = [...stopped, ...gone, ...starved, ...confused];
+export const deeds: readonly Deed[] = [...stopped, ...endless, ...gone, ...starved, ...confused];

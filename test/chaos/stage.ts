@@ -60,6 +60,21 @@ export function killBelow({ first }: Stage, command: string, most: number): void
   }
 }
 
+/** Those that run now. */
+export function stopCompilers({ first, undo }: Stage): void {
+  const stopped = compilersOf(first);
+  for (const pid of stopped) process.kill(pid, 'SIGSTOP');
+  undo.push(async () => stopped.forEach(goOn));
+}
+
+function goOn(pid: number): void {
+  try {
+    process.kill(pid, 'SIGCONT');
+  } catch {
+    // The worker has ended it.
+  }
+}
+
 export function cutLink(stage: Stage): void {
   const { namespace } = placeOf(stage).host;
   const set = (state: string): unknown => execFileSync('ip', ['-n', namespace, 'link', 'set', 'dev', 'uplink', state]);

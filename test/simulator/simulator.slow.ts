@@ -25,14 +25,14 @@ test('a thousand seeds: each job ends once with its own object, whatever hosts d
   assert.deepEqual(wrong, []);
 });
 
-test('the tail of a build is within a tenth of the optimum when past times are known', async (t) => {
+test('the tail of every build is within a tenth of the optimum when past times are known', async (t) => {
   const tails = [];
   for (let seed = 1; seed <= 200; seed += 1) tails.push(await tailOf(seed, () => Infinity));
   const known = tails.map((tail) => tail.known.atOnce);
   const above = known.filter((share) => share > 1.1).length;
   const unknown = spreadOf(tails.map((tail) => tail.unknown.atOnce));
   t.diagnostic(`known ${spreadText(spreadOf(known), 3)}, unknown ${spreadText(unknown, 3)}, ${above} of 200 above 1.1`);
-  assert.ok(spreadOf(known).median <= 1.03 && above <= 20, `${above} of 200 above a tenth`);
+  assert.equal(above, 0, 'above a tenth');
 });
 
 test('a job costs the client little more among a thousand hosts than among ten', async (t) => {
