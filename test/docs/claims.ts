@@ -31,10 +31,11 @@ function textOf(file: string): string {
   return text;
 }
 
-/** The titles of a file's tests, or the names of its cases, with … for what differs from one to the next. */
+/** The titles of a file’s tests, or the names of its cases or attacks, with … for what differs from one to the next. */
 export function namesIn(file: string): Set<string> {
   const text = textOf(file);
-  const titled = /(?:\b(?:test|one|twice|asked|linked|foreign|writing)\(|\bname:)\s*('(?:[^'\\\n]|\\.)+'|"(?:[^"\\\n]|\\.)+"|`[^`\n]+`)/g;
+  const titled =
+    /(?:\b(?:test|one|twice|asked|linked|foreign|writing)\(|\bname:)\s*('(?:[^'\\\n]|\\.)+'|"(?:[^"\\\n]|\\.)+"|`[^`\n]+`)/g;
   const titles = [...text.matchAll(titled)].map(([, quoted = '']) => quoted.slice(1, -1).replace(/\$\{[^}]+\}/g, '…'));
   // The matrix has ordinary options as lines of a text.
   const lines = file.startsWith('test/exactness/cases/') ? text.split('\n').map((line) => line.trim()) : [];
