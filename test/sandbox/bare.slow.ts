@@ -30,7 +30,11 @@ const grounds = async (body: (ground: Ground) => Promise<void>): Promise<void> =
 const needsNamespaces = /processes in sight|plain action|an output/;
 
 const more: readonly Attack[] = [
-  { name: 'a fork bomb', action: (ground) => programOf(ground, ['forks'], within(1)), gets: tooLong },
+  {
+    name: 'a process that ignores every signal',
+    action: (ground) => programOf(ground, ['immortal'], within(1)),
+    gets: tooLong,
+  },
   {
     name: 'signals',
     action: (ground) => programOf(ground, ['everyone', '9']),
@@ -79,7 +83,7 @@ test('without namespaces, too, what a job reads, runs and leaves is its own', ()
         throw new Error(each.name, { cause: error });
       }
     }
-    for (const deed of ['forks', 'daemon']) assert.deepEqual(processesWith(`/attacker\0${deed}`), []);
+    for (const deed of ['immortal', 'daemon']) assert.deepEqual(processesWith(`/attacker\0${deed}`), []);
     const plain = await ground.running.run(actionBlobs(shellOf('true')));
     assert.ok(plain.kind === 'failed' && /without namespaces/.test(plain.message), JSON.stringify(plain));
   }));
