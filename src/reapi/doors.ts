@@ -132,10 +132,14 @@ async function bindAll(
   const addresses = isIP(host) > 0 ? [host] : (await lookup(host, { all: true })).map(({ address }) => address);
   const servers: Server[] = [];
   for (const address of new Set(addresses)) {
+    const chosen = servers[0] === undefined ? port : (servers[0].address() as AddressInfo).port;
     try {
-      const chosen = servers[0] === undefined ? port : (servers[0].address() as AddressInfo).port;
       servers.push(await bound(accept, { host: address, port: chosen }));
     } catch (error) {
+      // A kernel without IPv6: all addresses are those of version 4.
+      if (address === '::' && (error as NodeJS.ErrnoException).code === 'EAFNOSUPPORT') {
+        return [await bound(accept, { host: '0.0.0.0', port: chosen })];
+      }
       // A box without IPv6 has the name of its loopback all the same.
       if (servers.length > 0) continue;
       throw error;

@@ -10,6 +10,7 @@ import { connectWith } from '../../src/farm/connect.ts';
 import { startMembership, type MembershipEvent } from '../../src/farm/membership.ts';
 import type { ReapiClient } from '../../src/reapi/client.ts';
 import { keepAddresses } from '../../src/trust/addresses.ts';
+import { newCode } from '../../src/trust/code-files.ts';
 import { loadIdentity } from '../../src/trust/identity.ts';
 import { filesOfIdentity, openLiveTrust, type LiveTrust } from '../../src/trust/live-trust.ts';
 import { makeFarm } from '../../src/trust/make-farm.ts';
@@ -18,6 +19,7 @@ import { isRevoked } from '../../src/trust/revocations.ts';
 import { revokeMember } from '../../src/trust/revoke.ts';
 import { startWorker, type Worker, type WorkerEvent } from '../../src/worker/worker.ts';
 import { optionsIn } from '../worker/rig.ts';
+import { shoal } from './shoal.ts';
 import { identityIn, newFarm, newMember, type Kept } from './members.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'membership-'));
@@ -133,6 +135,20 @@ test('without an admin that answers, a renewal fails with its reason', async () 
   endings.push(startMembership({ trust: trustIn(box.directory), log: (event) => events.push(event), random: () => 0 }));
   await until('it has failed', () => events.length > 0);
   assert.deepEqual(events, [{ kind: 'renewal-failed', why: 'no admin of the farm is known' }]);
+});
+
+test('a box joins at the port where members come in, and is one of them at once', async () => {
+  const admin = await newFarm(scratch);
+  const serving = await serve(admin.directory);
+  const { text } = newCode(admin, 'client', Date.now());
+  const state = mkdtempSync(join(scratch, 'joins-'));
+  const joined = await shoal(state, 'join', text, `127.0.0.1:${serving.port}`, '--name', 'new', '--yes');
+  assert.equal(joined.status, 0, joined.stderr);
+  const again = await shoal(state, 'join', text, `127.0.0.1:${serving.port}`, '--name', 'other', '--yes');
+  assert.notEqual(again.status, 0);
+  const told = serving.events.flatMap((event) => (event.kind === 'pairing' ? [event.event.kind] : []));
+  assert.deepEqual(told, ['admitted', 'refused']);
+  await connected(identityIn(join(state, 'shoal/identity')), serving);
 });
 
 test('a worker that is given an identity while it runs asks new connections for theirs', async () => {
