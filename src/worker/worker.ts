@@ -127,7 +127,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
   const running = { lock, slots, parts, audit };
   try {
     const handlers = [...parts.handlers, ...membersOf(options.trust)];
-    const told = { ...options, log: audited(options.log, audit.audit) };
+    const log: WorkerOptions['log'] = (event) => {
+      // Another may come by that name: what the one before held is not its.
+      if (event.kind === 'revoked') parts.clients.forget(event.name);
+      options.log(event);
+    };
+    const told = { ...options, log: audited(log, audit.audit) };
     const listening = await listenAll(told, handlers);
     audit.audit({ event: 'started', addresses: listening.addresses });
     return workerOf({ ...running, ...listening, leaveFarm: belonging(told, listening) });

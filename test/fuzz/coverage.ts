@@ -24,7 +24,7 @@ export function startCoverage(): Coverage {
     // The callback is called before `post` returns.
     session.post('Profiler.takePreciseCoverage', (_error, taken: Profiler.TakePreciseCoverageReturnType) => {
       for (const { url, scriptId, functions } of taken.result) {
-        if (!/\/dist\/src\//.test(url)) continue;
+        if (!/\/dist\/src\/|\/(?:dns-packet|bonjour-service|multicast-dns)\//.test(url)) continue;
         for (const { ranges } of functions) {
           for (const { startOffset, endOffset, count } of ranges) {
             const key = `${scriptId} ${startOffset} ${endOffset} ${bucket(count)}`;
