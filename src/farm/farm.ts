@@ -6,7 +6,6 @@ import { isAside } from './aside.ts';
 import {
   candidates,
   choose,
-  finishOn,
   hereFinish,
   isAble,
   rank,
@@ -43,8 +42,9 @@ import {
   type JobQueue,
   type Waiting,
 } from './queue.ts';
+import { dropRace, enter, noteOverdue, offerSecondPlaces, offerToOverdue } from './second-places.ts';
 import { newTable, noteMeant, type Table } from './table.ts';
-import { betterPlaces, isOverdue, type Race } from './tail.ts';
+import type { Race } from './tail.ts';
 import { expectedWork, type Work } from './work.ts';
 
 export type Farm = {
@@ -319,21 +319,6 @@ function give(farm: Farm, job: WaitingJob, { verdict, ranking }: Given): void {
   job.decide({ kind: 'host', place: enter(farm, job, verdict.to), decision });
 }
 
-type Entering = { readonly work: Work; readonly build: string; readonly asked: Asked };
-
-/** Takes a place at the host, which is connected. */
-function enter(farm: Farm, { work, build, asked }: Entering, host: Host): Place {
-  const { state } = host;
-  if (state.kind !== 'ready') throw new Error(`${host.spec.name} was chosen and is ${state.kind}`);
-  const nowMs = farm.world.clock.nowMs();
-  const expected = finishOn(farm.table, host, { asked, nowMs });
-  const place: Place = { host, ready: state, work, build, sentMs: nowMs, expected };
-  host.places.add(place);
-  touch(host);
-  countInFarm(farm.queue, build, 1);
-  return place;
-}
-
 /** While jobs wait or may be overtaken, time alone changes what is best: a host rests enough, a job is overdue. */
 function keepTicking(farm: Farm): void {
   if (farm.ticking || farm.closed || (farm.queue.size === 0 && farm.races.size === 0)) return;
@@ -356,52 +341,6 @@ function keepTicking(farm: Farm): void {
 export function mayRace(farm: Farm, place: Place, race: Race): void {
   farm.races.set(place, race);
   keepTicking(farm);
-}
-
-function offerSecondPlaces(farm: Farm): void {
-  const better = betterPlaces(farm.table, farm.world.clock.nowMs());
-  for (const [place, race] of farm.races) {
-    const found = race.isFirst ? better(place, race.asked) : undefined;
-    if (found !== undefined) offer(farm, place, { race, to: found });
-  }
-}
-
-function offer(farm: Farm, place: Place, { race, to }: { readonly race: Race; readonly to: Host }): Place {
-  const second = enter(farm, { ...place, asked: race.asked }, to);
-  dropRace(farm, place);
-  race.offer(second);
-  return second;
-}
-
-function dropRace(farm: Farm, place: Place): void {
-  farm.races.delete(place);
-  farm.overdue.delete(place);
-}
-
-function noteOverdue(farm: Farm): void {
-  const nowMs = farm.world.clock.nowMs();
-  for (const place of farm.races.keys()) if (isOverdue(place, nowMs)) farm.overdue.add(place);
-}
-
-/** Jobs that should have been done long ago go before those that wait; many of them are late for a reason of their own. */
-function offerToOverdue(farm: Farm): void {
-  if (farm.overdue.size === 0 || farm.closed) return;
-  const nowMs = farm.world.clock.nowMs();
-  for (const place of farm.overdue) {
-    const race = farm.races.get(place);
-    if (race === undefined || farm.again.size >= mostAgain(farm)) continue;
-    const tried = new Set([...race.asked.tried, place.host]);
-    const { firstFree, firstWithRoom } = rank(farm.table, { ...race.asked, tried }, nowMs);
-    const to = (firstFree ?? firstWithRoom)?.host;
-    if (to !== undefined) farm.again.add(offer(farm, place, { race, to }));
-  }
-}
-
-const shareAgain = 0.1;
-
-function mostAgain({ hosts }: Farm): number {
-  const slots = hosts.reduce((sum, { state }) => sum + (state.kind === 'ready' ? state.slots : 0), 0);
-  return Math.max(1, Math.floor(shareAgain * slots));
 }
 
 /** The job at the place has ended, however: the place is free for the next. */
