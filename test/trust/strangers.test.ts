@@ -1,6 +1,7 @@
 // Whoever is not of the farm gets nothing from a worker that has an identity: each attempt is refused and audited, and the
 // next honest job is served.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -224,6 +225,18 @@ test('a handshake that is not finished ends after five seconds, and holds nobody
   socket?.write(Buffer.from([22, 3, 1]));
   await honestJobIsServed();
   await isRefused('too-slow', async () => assert.ok((await ended) - begunAt < 8000));
+});
+
+test('any bytes in place of a handshake end the connection', async () => {
+  const sockets = await plainSockets(40);
+  const ended = sockets.map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())));
+  for (const [at, socket] of sockets.entries()) {
+    const head = at % 2 === 0 ? Buffer.alloc(0) : Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]);
+    socket.write(Buffer.concat([head, randomBytes(1 + at * 100)]));
+  }
+  await honestJobIsServed();
+  await Promise.all(ended);
+  await honestJobIsServed();
 });
 
 test('ten thousand connections leave room for the next honest one', { timeout: 60_000 }, async () => {
