@@ -14,6 +14,7 @@ enum { frame_head = 5, output_head = 13 };
 static struct {
 	int socket;
 	size_t begin, end;
+	bool silent; /* nothing came for as long as connect_daemon() allows */
 	unsigned char bytes[1 << 16];
 } input;
 
@@ -28,6 +29,8 @@ static bool fill(void)
 			continue;
 		if (got > 0)
 			input.end += got;
+		else
+			input.silent = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 		return got > 0;
 	}
 }
@@ -168,5 +171,5 @@ enum verdict receive_answer(int socket, struct answer *answer)
 			whole = false;
 		}
 	}
-	return VERDICT_BROKEN;
+	return input.silent ? VERDICT_SILENT : VERDICT_BROKEN;
 }

@@ -24,10 +24,10 @@
 
 /* A daemon listens some 120 ms after its start; a loaded box may take longer, a build should not wait for ever. */
 enum { start_patience_ms = 3000, start_pause_ms = 5 };
-/* A daemon that takes no request for that long is stuck. It says every 30 s that it lives while a job runs. */
-enum { stuck_s = 5, silence_s = 120 };
-/* After a start that failed, compiles go on without a daemon and do not try again for this long. */
-enum { failed_start_rest_s = 30 };
+/* A daemon that takes no request for that long is stuck, or that says nothing: it says every 2 s that it lives. */
+enum { stuck_s = 5, silence_s = 10 };
+/* After a start that failed, or by a daemon that is stuck, compiles go on without one and do not try again for this long. */
+enum { rest_s = 30 };
 
 static bool is_own_directory(const char *path)
 {
@@ -69,9 +69,9 @@ static bool set_patience(int fd, int option, int seconds)
 	return setsockopt(fd, SOL_SOCKET, option, &patience, sizeof patience) == 0;
 }
 
-/* No daemon is there, so that one may be started; or one is there that cannot be used, and starting another would not
- * help. */
-enum { absent = -1, unusable = -2 };
+/* No daemon is there, so that one may be started; or one is there that cannot be used, for a while or at all, and starting
+ * another would not help. */
+enum { absent = -1, unusable = -2, stuck = -3 };
 
 static int connect_to(const char *directory)
 {
@@ -95,9 +95,11 @@ static int connect_to(const char *directory)
 		close(fd);
 		return unusable;
 	}
-	bool gone = errno == ECONNREFUSED || errno == ENOENT;
+	int error = errno;
 	close(fd);
-	return gone ? absent : unusable;
+	if (error == EAGAIN)
+		return stuck;
+	return error == ECONNREFUSED || error == ENOENT ? absent : unusable;
 }
 
 struct install {
@@ -192,7 +194,7 @@ static bool start_daemon(const struct install *install)
 static bool failed_lately(const char *stamp)
 {
 	struct stat found;
-	return lstat(stamp, &found) == 0 && llabs((long long)(time(NULL) - found.st_mtime)) < failed_start_rest_s;
+	return lstat(stamp, &found) == 0 && llabs((long long)(time(NULL) - found.st_mtime)) < rest_s;
 }
 
 static void note_failure(const char *stamp)
@@ -242,13 +244,30 @@ static int start_and_connect(const char *directory)
 	return fd;
 }
 
+/* The stamp that a launcher leaves which found the daemon stuck; a daemon that lives takes it away. */
+static bool stuck_stamp(char *stamp)
+{
+	bool usable = runtime_directory(stamp);
+	strcat(stamp, "/daemon.stuck");
+	return usable;
+}
+
+void note_stuck_daemon(void)
+{
+	char stamp[PATH_MAX + 16];
+	if (stuck_stamp(stamp))
+		note_failure(stamp);
+}
+
 /* A connection to the daemon, or a negative number. */
 int connect_daemon(void)
 {
-	char directory[PATH_MAX];
-	if (!runtime_directory(directory))
+	char directory[PATH_MAX], stamp[PATH_MAX + 16];
+	if (!runtime_directory(directory) || (stuck_stamp(stamp) && failed_lately(stamp)))
 		return -1;
 	int fd = connect_to(directory);
+	if (fd == stuck)
+		note_stuck_daemon();
 	return fd == absent ? start_and_connect(directory) : fd;
 }
 

@@ -91,3 +91,18 @@ bool is_likely_compile(const struct command *command)
 	}
 	return makes;
 }
+
+/* What a daemon would very likely have sent elsewhere: the processor here must not decide the code. */
+bool is_likely_remote(const struct command *command)
+{
+	bool compiles = false;
+	if (!is_likely_compile(command))
+		return false;
+	for (char **arg = command->argv + 1; *arg; arg++) {
+		if (strcmp(*arg, "-c") == 0 || strcmp(*arg, "-S") == 0)
+			compiles = true;
+		else if (strncmp(*arg, "-m", 2) == 0 && ends_in(*arg, strlen(*arg), "=native"))
+			return false;
+	}
+	return compiles;
+}

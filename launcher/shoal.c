@@ -46,18 +46,26 @@ static bool is_set(const char *name)
 	return value && *value && strcmp(value, "0") != 0;
 }
 
+/* As src/client/settings.ts reads it; a share is for the build's end to judge. */
+static bool is_strict(void)
+{
+	static const char *const off[] = {"", "0", "false", "off"};
+	const char *strict = getenv("SHOAL_STRICT"), *fallback = getenv("DISTCC_FALLBACK");
+	if (!strict)
+		return fallback && strcmp(fallback, "0") == 0;
+	for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+		if (strcmp(strict, off[i]) == 0)
+			return false;
+	return !strchr(strict, '%');
+}
+
 /* Strict mode is a promise that nothing falls back in silence; a daemon that is gone must not break it. */
 static void refuse_if_strict(const struct command *command)
 {
-	const char *strict = getenv("SHOAL_STRICT");
-	if (!is_set("SHOAL_STRICT") || strchr(strict, '%')) /* a share is for the build's end to judge */
+	if (!is_strict() || !is_likely_remote(command))
 		return;
-	for (char **arg = command->argv; *arg; arg++) {
-		if (strcmp(*arg, "-c") != 0)
-			continue;
-		fprintf(stderr, "shoal: strict: this compile would have run here: no-daemon\n");
-		_exit(1);
-	}
+	fprintf(stderr, "shoal: strict: this compile would have run here: no-daemon\n");
+	_exit(1);
 }
 
 /* Which of 0, 1 and 2 are closed. Until an exec something stands in for them that can be neither read nor written, or
@@ -71,7 +79,8 @@ static int hold_closed_descriptors(void)
 	return closed;
 }
 
-/* Tells the daemon when the wait is over, so that it times the compile alone. */
+/* Tells the daemon when the wait is over, so that it times the compile alone; and that there is one, where it thought the
+ * job done. */
 static void wait_for_slot(const struct command *command, const struct answer *answer, int connection)
 {
 	if (!is_in_pipeline(command->argv))
@@ -104,9 +113,13 @@ int main(int argc, char **argv)
 	enum verdict verdict = VERDICT_BROKEN;
 	if (connection >= 0 && send_request(connection, &command))
 		verdict = receive_answer(connection, &answer);
-	if (verdict == VERDICT_DONE && install_outputs(&answer))
-		print_and_end(&answer);
-	if (verdict != VERDICT_RUN_HERE) {
+	if (verdict == VERDICT_DONE) {
+		if (install_outputs(&answer))
+			print_and_end(&answer);
+		answer.takes_slot = true; /* the compiler writes them itself, or says why it cannot */
+	} else if (verdict != VERDICT_RUN_HERE) {
+		if (verdict == VERDICT_SILENT)
+			note_stuck_daemon();
 		refuse_if_strict(&command);
 		if (connection >= 0)
 			close(connection); /* the daemon shall not think that somebody waits for its answer */

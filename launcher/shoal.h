@@ -62,6 +62,7 @@ _Noreturn void run_here(struct command *command, const struct answer *answer, in
 /* judge.c, gate.c: whether it waits, and until when */
 bool is_in_pipeline(char **argv);
 bool is_likely_compile(const struct command *command);
+bool is_likely_remote(const struct command *command);
 void enter_gate(uint32_t need_kb);
 
 /* memory.c, process.c: what else is going on here */
@@ -73,13 +74,14 @@ char state_of(pid_t pid);
 /* daemon.c: the daemon's socket, started if need be */
 bool runtime_directory(char *path);
 int connect_daemon(void);
+void note_stuck_daemon(void);
 void exec_command_line(char **args);
 
 /* request.c: what the daemon is told */
 bool send_request(int socket, const struct command *command);
 
 /* answer.c: what it answers */
-enum verdict { VERDICT_BROKEN, VERDICT_RUN_HERE, VERDICT_DONE };
+enum verdict { VERDICT_BROKEN, VERDICT_SILENT, VERDICT_RUN_HERE, VERDICT_DONE };
 enum verdict receive_answer(int socket, struct answer *answer);
 
 /* outputs.c: the files that the answer brings */

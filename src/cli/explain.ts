@@ -1,6 +1,6 @@
 // `shoal explain FILE|last [--json]`: where a compile went, why there, and what then happened.
 import { resolve } from 'node:path';
-import { ask } from '../client/attach.ts';
+import { askOnce } from '../client/attach.ts';
 import { loadTrail } from '../client/kept-trail.ts';
 import { findTrail, type Attempt, type JobTrail, type TrailEnd } from '../client/trail.ts';
 import type { Finish } from '../farm/finish.ts';
@@ -61,9 +61,7 @@ export function explainText(job: JobTrail): string {
 }
 
 async function trailFor(file: string | undefined, { env }: Invocation): Promise<JobTrail | undefined> {
-  const line = await ask({ op: 'explain', file });
-  const answer = await line?.next();
-  line?.close();
+  const answer = await askOnce({ op: 'explain', file });
   const running = answer?.kind === 'explained' ? answer.job : undefined;
   return running ?? findTrail(loadTrail(stateDir(env))?.jobs ?? [], file);
 }

@@ -1,5 +1,5 @@
 // `shoal hosts [--json]`: every host of the farm, what has been measured of it, and how it stands.
-import { ask } from '../client/attach.ts';
+import { askOnce } from '../client/attach.ts';
 import { inspectHostsAlone } from '../client/compose.ts';
 import type { HostReport } from '../client/host-report.ts';
 import { settingsFrom } from '../client/settings.ts';
@@ -36,9 +36,7 @@ export function hostsText(hosts: readonly HostReport[]): string {
 
 async function reports({ env }: Invocation): Promise<readonly HostReport[] | string> {
   const settings = settingsFrom(env);
-  const line = await ask({ op: 'hosts', settings });
-  const answer = await line?.next();
-  line?.close();
+  const answer = await askOnce({ op: 'hosts', settings });
   if (answer?.kind === 'hosts') return answer.hosts;
   if (answer?.kind === 'error') return answer.message;
   return inspectHostsAlone(settings, env);

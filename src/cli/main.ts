@@ -108,8 +108,15 @@ export function parseCommandLine(argv: readonly string[], env: Invocation['env']
   return { kind: 'text', text: helpText(), status: argv.length === 0 ? 0 : 2 };
 }
 
-/** Of src/trust/, whose files only some commands load. */
-const trustErrors: ReadonlySet<unknown> = new Set(['PRIVATE_FILE', 'REVOCATIONS', 'PAIRING_CODE', 'CERTIFICATE']);
+/** Their messages say all; of files that only some commands load. */
+const expectedErrors: ReadonlySet<unknown> = new Set([
+  'PRIVATE_FILE',
+  'REVOCATIONS',
+  'PAIRING_CODE',
+  'CERTIFICATE',
+  'RUNTIME_DIR',
+  'STUCK_DAEMON',
+]);
 
 /** Runs the command line `argv` (without node and script). Sets process.exitCode. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -124,10 +131,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await run?.(parsed.invocation);
   } catch (error) {
-    const isTrust = trustErrors.has((error as { code?: unknown }).code);
-    if (!(error instanceof SettingsError) && !isTrust) throw error;
+    const isExpected = expectedErrors.has((error as { code?: unknown }).code);
+    if (!(error instanceof SettingsError) && !isExpected) throw error;
     process.stderr.write(`shoal: ${(error as Error).message}\n`);
-    process.exitCode = isTrust ? 1 : 2;
+    process.exitCode = isExpected ? 1 : 2;
   }
 }
 

@@ -1,7 +1,7 @@
 // `shoal make ARGS…` and `shoal run -- CMD`: a build through the farm. Everything after the subcommand belongs to the
 // user's command and passes untouched.
 import { nothingReachedText, summaryText } from '../observe/summary.ts';
-import { runBuild, tooManyFallbacks, writeSummaryFile, type BuildEnd } from '../client/build.ts';
+import { runBuild, strictBreach, writeSummaryFile, type BuildEnd } from '../client/build.ts';
 import { settingsFrom } from '../client/settings.ts';
 import { progressLine, progressText, type ProgressLine } from './progress-line.ts';
 import type { Invocation } from './main.ts';
@@ -80,7 +80,7 @@ export async function runCommand({ name, args, env, mainScript }: Invocation): P
   });
   progress.clear();
   report(end, env);
-  const broken = end.summary === undefined ? undefined : tooManyFallbacks(end.summary, settings);
+  const broken = strictBreach(end, settings);
   if (broken !== undefined) process.stderr.write(`${broken}\n`);
   endAs(broken !== undefined && 'code' in end.status && end.status.code === 0 ? { code: 1 } : end.status);
 }

@@ -1,5 +1,5 @@
 // `shoal status [--json]`: what the client daemon of this user is doing.
-import { ask } from '../client/attach.ts';
+import { askOnce } from '../client/attach.ts';
 import type { Status } from '../client/control.ts';
 import type { Invocation } from './main.ts';
 
@@ -19,9 +19,7 @@ export function statusText(status: Status): string {
 
 export async function statusCommand({ args }: Invocation): Promise<void> {
   const json = args.includes('--json');
-  const line = await ask({ op: 'status' });
-  const answer = await line?.next();
-  line?.close();
+  const answer = await askOnce({ op: 'status' });
   if (answer?.kind !== 'status') {
     if (json) process.stdout.write('{"running":false}\n');
     else process.stderr.write('shoal: no daemon is running (it starts with `shoal make`, or with the first compile)\n');

@@ -15,9 +15,19 @@ const heapFlag = '--initial-heap-size=64';
 const startPatienceMs = 10_000;
 const maxAnswerBytes = 64 * 1024 * 1024;
 
+/** A daemon that answers at all does so in milliseconds; about hosts that are off, in 4 s. */
+export const answerPatienceMs = 10_000;
+
+export class StuckDaemonError extends Error {
+  readonly code = 'STUCK_DAEMON';
+}
+
 export type Line = {
-  /** The next answer, or undefined once the daemon has closed the connection. */
-  readonly next: () => Promise<ControlAnswer | undefined>;
+  /**
+   * The next answer, or undefined once the daemon has closed the connection.
+   * @throws StuckDaemonError if nothing comes for `patienceMs`; without it, the wait has no end.
+   */
+  readonly next: (patienceMs?: number) => Promise<ControlAnswer | undefined>;
   readonly send: (message: SessionEnd) => void;
   readonly close: () => void;
 };
@@ -62,10 +72,17 @@ function lineOver(socket: Socket, request: ControlRequest): Line {
   socket.on('close', end);
   socket.write(encodeControlRequest(request));
   return {
-    next: () => {
+    next: (patienceMs) => {
       const answer = answers.shift();
       if (answer !== undefined || ended) return Promise.resolve(answer);
-      return new Promise((resolve) => waiting.push(resolve));
+      return new Promise((resolve, reject) => {
+        const isStuck = (): void => reject(new StuckDaemonError(stuckText(patienceMs ?? 0)));
+        const timer = patienceMs === undefined ? undefined : setTimeout(isStuck, patienceMs);
+        waiting.push((next) => {
+          clearTimeout(timer);
+          resolve(next);
+        });
+      });
     },
     send: (message) => void socket.write(encodeControl(message)),
     close: () => socket.destroy(),
@@ -76,6 +93,22 @@ function lineOver(socket: Socket, request: ControlRequest): Line {
 export async function ask(request: ControlRequest): Promise<Line | undefined> {
   const socket = await open(openRuntimeDir().socket);
   return socket === undefined ? undefined : lineOver(socket, request);
+}
+
+const stuckText = (ms: number): string =>
+  `the client daemon has not answered for ${ms / 1000} s; \`shoal stop\` ends it, and the next build starts another`;
+
+/**
+ * What the running daemon answers, or undefined if none runs.
+ * @throws StuckDaemonError if one runs and does not answer.
+ */
+export async function askOnce(request: ControlRequest): Promise<ControlAnswer | undefined> {
+  const line = await ask(request);
+  try {
+    return await line?.next(answerPatienceMs);
+  } finally {
+    line?.close();
+  }
 }
 
 function startDaemon(mainScript: string): void {

@@ -8,7 +8,7 @@ import { discoverCompilers } from '../compiler/discover.ts';
 import { ensureNative } from '../native.ts';
 import type { Summary } from '../observe/tally.ts';
 import { cacheDir } from '../user-directories.ts';
-import { askFor, openOrStart, processGone, type Line } from './attach.ts';
+import { answerPatienceMs, askFor, openOrStart, processGone, type Line } from './attach.ts';
 import type { ControlAnswer, Progress, SessionRequest } from './control.ts';
 import { layOutNames } from './names.ts';
 import { newSessionId, sessionVariable } from './session.ts';
@@ -35,6 +35,8 @@ export type BuildRequest = {
 export type BuildEnd = {
   readonly status: { readonly code: number } | { readonly signal: NodeJS.Signals };
   readonly summary: Summary | undefined;
+  /** The daemon ended in mid-build: what became of the compiles then is not in the summary. */
+  readonly lostDaemon: boolean;
   readonly command: readonly string[];
 };
 
@@ -57,8 +59,18 @@ function sessionRequest({ id, settings, progressMs }: Build, adopt: boolean): Se
   return { op: 'session', id, settings, cwd: process.cwd(), progressMs, adopt };
 }
 
+async function firstAnswer(line: Line | undefined, warn: BuildRequest['warn']): Promise<ControlAnswer | undefined> {
+  try {
+    return await line?.next(answerPatienceMs);
+  } catch (error) {
+    line?.close();
+    warn(`shoal: ${(error as Error).message}; this build runs here without it`);
+    return undefined;
+  }
+}
+
 async function sessionOn(line: Line | undefined, warn: BuildRequest['warn']): Promise<Session | undefined> {
-  const answer = await line?.next();
+  const answer = await firstAnswer(line, warn);
   if (line === undefined || answer === undefined) return undefined;
   if (answer.kind !== 'session') {
     warn(`shoal: ${answer.kind === 'error' ? answer.message : 'unexpected answer of the daemon'}`);
@@ -140,14 +152,16 @@ async function runCommand(request: BuildRequest, command: readonly string[], env
 }
 
 /** The build's session; another one takes its place if the daemon dies. */
-type Following = { session: Session; ending: boolean };
+type Following = { session: Session; ending: boolean; lostDaemon: boolean; closed: boolean };
 
 async function follow(request: Build, following: Following): Promise<ControlAnswer | undefined> {
   for (;;) {
     const answer = await following.session.line.next();
     if (answer?.kind === 'progress') request.onProgress(answer.progress);
     else if (answer !== undefined) return answer;
+    else if (following.closed) return undefined;
     else {
+      following.lostDaemon = true;
       const reopened = await reopenSession(request, following.ending);
       if (reopened === undefined) return undefined;
       following.session = reopened;
@@ -171,8 +185,13 @@ async function closeSession(
   const ownMs = ownCpuMs();
   following.ending = true;
   following.session.line.send({ op: 'end' });
-  const answer = await last;
-  if (answer?.kind !== 'summary') return undefined;
+  const stuck = new Promise<void>((resolve) => setTimeout(resolve, answerPatienceMs).unref());
+  const answer = await Promise.race([last, stuck]);
+  if (answer?.kind !== 'summary') {
+    following.closed = true;
+    following.session.line.close();
+    return undefined;
+  }
   // The daemon closes the connection once it has cleaned up; if it was started for us it is then about to be gone.
   const { line, pid } = following.session;
   await line.next();
@@ -188,22 +207,32 @@ export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
   if (farm === undefined && request.settings.mostFallbacks !== undefined) {
     request.warn('shoal: strict: every compile of this build would have run here, so it was not begun');
     session?.line.close();
-    return { status: { code: 1 }, summary: undefined, command: [] };
+    return { status: { code: 1 }, summary: undefined, lostDaemon: false, command: [] };
   }
-  const following = session === undefined ? undefined : { session, ending: false };
+  const following = session === undefined ? undefined : { session, ending: false, lostDaemon: false, closed: false };
   const last = following === undefined ? undefined : follow(build, following);
   const slots = farm === undefined ? 0 : (session?.slots ?? 0);
   const command = request.command(slots === 0 ? availableParallelism() : slots);
   const status = await runCommand(request, command, farm ?? request.env);
   const summary = following === undefined || last === undefined ? undefined : await closeSession(following, last);
-  return { status, summary, command };
+  return { status, summary, lostDaemon: following?.lostDaemon === true, command };
 }
 
-/** The fallbacks of a build that had more of them than strict mode allows, a line each; undefined if all is well. */
-export function tooManyFallbacks(summary: Summary, { mostFallbacks }: Settings): string | undefined {
+/** Why a build has broken strict mode, with its fallbacks, a line each; undefined if all is well. */
+export function strictBreach(
+  { status, summary, lostDaemon }: BuildEnd,
+  { mostFallbacks }: Settings,
+): string | undefined {
+  // All of them may run here, and so nothing has to be known.
+  if (mostFallbacks === undefined || mostFallbacks === 1) return undefined;
+  const succeeded = 'code' in status && status.code === 0;
+  if (succeeded && (summary === undefined || lostDaemon)) {
+    return 'shoal: strict: the client daemon ended before the build, so it is not known which compiles ran here; build again';
+  }
+  if (summary === undefined) return undefined;
   const { fallbacks, remote, cached, fellBack } = summary;
   const share = fallbacks / Math.max(1, remote + cached + fallbacks);
-  if (mostFallbacks === undefined || share <= mostFallbacks) return undefined;
+  if (share <= mostFallbacks) return undefined;
   const percent = (part: number): string => `${Number((part * 100).toFixed(2))} %`;
   const lines = fellBack.map(({ source, reason }) => `  ${source}: ${reason}`);
   if (fallbacks > fellBack.length) lines.push(`  and ${fallbacks - fellBack.length} more`);

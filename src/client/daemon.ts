@@ -1,12 +1,12 @@
 // The client daemon: one per user, one socket. Launchers bring compiles, the command line brings sessions and
 // questions. It ends when stopped, when the last build session of a daemon that was started for one closes, or when
 // nothing has happened for a while; what it and its launchers made (the socket, the gate) goes with it.
-import { linkSync, lstatSync, readdirSync, rmSync } from 'node:fs';
+import { linkSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { takesSlot } from '../observe/reasons.ts';
-import { addToTally, type JobEnd } from '../observe/tally.ts';
-import type { RuntimeDir } from '../trust/runtime-dir.ts';
+import { addToTally, takeFromTally, type JobEnd } from '../observe/tally.ts';
+import { temporarySocket, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
 import { runJob, underStrict, type JobAnswer, type RunHere } from './job.ts';
@@ -26,8 +26,8 @@ import type { ClientWorld } from './world.ts';
 
 // Nobody waits for an idle daemon; five minutes span the pauses of somebody who edits and compiles.
 const idleMs = 5 * 60_000;
-// Launchers give up on a silent daemon after two minutes.
-const heartbeatMs = 30_000;
+// Launchers give up on a silent daemon after ten seconds.
+const heartbeatMs = 2000;
 // The socket may be swept from /tmp, or another daemon may have taken its place: then nobody can find this one.
 const socketCheckMs = 1000;
 // Of daemons that start over a dead one's socket, each may take away what another has just put there.
@@ -59,13 +59,25 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
+/** Takes a dead daemon's socket away, and not the one that another daemon has put there since it was looked at. */
+function takeAway({ path, socket }: RuntimeDir, dead: bigint | undefined): void {
+  const aside = `${path}/dead.${process.pid}.sock`;
+  try {
+    renameSync(socket, aside);
+    if (lstatSync(aside, { bigint: true }).ino !== dead) linkSync(aside, socket);
+  } catch {
+    // Somebody else has been here: what is there now is looked at again.
+  }
+  rmSync(aside, { force: true });
+}
+
 /**
  * Listens under a name of its own, then takes the well-known one: whoever connects finds a daemon that accepts. Undefined
  * if another daemon has that name: launchers and command lines may start two at once, and the build's jobs and its
  * session have to meet in one.
  */
 async function listen(server: Server, directory: RuntimeDir): Promise<bigint | undefined> {
-  const temporary = `${directory.path}/daemon.${process.pid}.sock`;
+  const temporary = temporarySocket(directory, process.pid);
   rmSync(temporary, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -79,8 +91,9 @@ async function listen(server: Server, directory: RuntimeDir): Promise<bigint | u
       taken = true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const dead = lstatSync(directory.socket, { bigint: true, throwIfNoEntry: false })?.ino;
       if (await answers(directory.socket)) break;
-      rmSync(directory.socket, { force: true });
+      takeAway(directory, dead);
     }
   }
   rmSync(temporary, { force: true });
@@ -125,6 +138,7 @@ export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon
   }
   sweep(request.directory);
   const check = setInterval(() => {
+    rmSync(request.directory.stuck, { force: true }); // whoever thought so will see that it is over
     const idle = connections.size === 0 && request.world.clock.nowMs() - lastBusyMs > idleMs;
     if (idle || (connections.size === 0 && !holdsSocket(request.directory, ino))) stop();
   }, socketCheckMs);
@@ -135,6 +149,7 @@ export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon
     if (holdsSocket(request.directory, ino)) {
       rmSync(request.directory.socket, { force: true });
       rmSync(request.directory.gate, { force: true });
+      rmSync(request.directory.stuck, { force: true });
     }
     server.close(() => finish());
     for (const socket of connections) socket.destroy();
@@ -186,6 +201,13 @@ async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherReq
       return;
     case 'completed':
       addToTally(job.session.tally, answer.end);
+      // A launcher says more only where it could not write the outputs, and the compiler runs here all the same.
+      socket.once('data', () => {
+        const why = answer.unwritten?.();
+        if (why === undefined) return;
+        takeFromTally(job.session.tally, answer.end);
+        countHere(job.session, socket, why);
+      });
       finish(socket, answer.completed);
   }
 }
@@ -230,8 +252,15 @@ function refusal({ reason, detail }: Pick<RunHere, 'reason' | 'detail'>) {
  * Tells the launcher to run its compiler, at once or when a slot is free here. It keeps the connection open while that
  * runs, and says when a wait is over: so it is timed.
  */
-function runHere(session: Session, socket: Socket, why: Omit<RunHere, 'kind'>): void {
+function runHere(session: Session, socket: Socket, why: RunHere): void {
   const waits = takesSlot(why.reason);
+  countHere(session, socket, why, waits);
+  socket.resume();
+  socket.write(waits ? encodeRunInSlot(why.reason, why.needKb ?? 0) : encodeRunHere(why.reason));
+}
+
+/** Times what runs here, and counts it when it ends. */
+function countHere(session: Session, socket: Socket, why: RunHere, waits = false): void {
   let startedMs: number | undefined;
   const start = (): void => {
     session.here += 1;
@@ -252,6 +281,4 @@ function runHere(session: Session, socket: Socket, why: Omit<RunHere, 'kind'>): 
     addToTally(session.tally, end);
     why.ended?.(seconds);
   });
-  socket.resume();
-  socket.write(waits ? encodeRunInSlot(why.reason, why.needKb ?? 0) : encodeRunHere(why.reason));
 }

@@ -49,6 +49,8 @@ export type JobAnswer =
       readonly kind: 'completed';
       readonly completed: Completed;
       readonly end: Extract<JobEnd, { readonly kind: 'remote' }>;
+      /** To be told if the outputs could not be written, and the compiler runs here all the same. */
+      readonly unwritten?: () => RunHere;
     }
   | { readonly kind: 'refused'; readonly reason: ReasonId; readonly detail: string };
 
@@ -73,13 +75,19 @@ function recorded({ clock }: ClientWorld, session: Session, { answer, draft, req
   const source = resolve(request.cwd, sourceWord(request.argv));
   const trail = trailOf(draft, { source, buildStartedMs: session.startedMs }, trailEnd(answer, sinceStart()));
   addToTrail(session.trail, trail);
-  if (answer.kind !== 'here') return answer;
-  const ended = (seconds: number): void => {
-    if (trail.end.kind === 'here') trail.end = { ...trail.end, endedMs: sinceStart() };
-    answer.ended?.(seconds);
+  const staysHere = (why: RunHere): RunHere => {
+    trail.end = trailEnd(why, sinceStart());
+    const ended = (seconds: number): void => {
+      if (trail.end.kind === 'here') trail.end = { ...trail.end, endedMs: sinceStart() };
+      why.ended?.(seconds);
+    };
+    return { ...why, ended, needKb: draft.decision?.work.peakKb ?? 0 };
   };
-  return { ...answer, ended, needKb: draft.decision?.work.peakKb ?? 0 };
+  if (answer.kind === 'here') return staysHere(answer);
+  return answer.kind === 'completed' ? { ...answer, unwritten: () => staysHere(unwritable) } : answer;
 }
+
+const unwritable: RunHere = { kind: 'here', reason: 'output-unwritable', detail: '' };
 
 function trailEnd(answer: JobAnswer, endedMs: number): TrailEnd {
   switch (answer.kind) {

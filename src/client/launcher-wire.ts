@@ -240,7 +240,7 @@ export function encodeRunInSlot(reason: string, needKb: number): Buffer {
   return Buffer.concat([frameHead('W', 4 + Buffer.byteLength(reason)), need, Buffer.from(reason)]);
 }
 
-/** Says that the job is alive: a launcher that hears nothing for two minutes compiles by itself. */
+/** Says that the daemon is alive: a launcher that hears nothing for ten seconds compiles by itself. */
 export const heartbeat: Buffer = frameHead('H', 0);
 
 export function encodeControl(message: unknown): Buffer {

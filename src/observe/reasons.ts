@@ -124,6 +124,10 @@ const rows = {
     whose: 'user',
     sentence: 'the output exists and may not be written; what happens then is for the compiler here to say',
   },
+  'output-unwritable': {
+    whose: 'user',
+    sentence: 'an output could not be written (a full disk, for instance); the compiler here says why',
+  },
   'output-is-input': { whose: 'user', sentence: 'the output is also an input' },
   'output-directory-missing': {
     whose: 'user',

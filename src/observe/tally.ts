@@ -58,14 +58,25 @@ function countReason(tally: Tally, end: Exclude<JobEnd, { kind: 'remote' }>): vo
   tally.reasons.set(end.reason, counted);
 }
 
+type RemoteEnd = Extract<JobEnd, { readonly kind: 'remote' }>;
+
+function countRemote(tally: Tally, end: RemoteEnd, by: 1 | -1): void {
+  if (end.cached) tally.cached += by;
+  else tally.remote += by;
+  if (end.failed) tally.failed += by;
+  const host = tally.hosts.get(end.host) ?? { jobs: 0 };
+  host.jobs += by;
+  tally.hosts.set(end.host, host);
+}
+
+/** It was counted, and then ran here all the same. */
+export function takeFromTally(tally: Tally, end: RemoteEnd): void {
+  countRemote(tally, end, -1);
+}
+
 export function addToTally(tally: Tally, end: JobEnd): void {
   if (end.kind === 'remote') {
-    if (end.cached) tally.cached += 1;
-    else tally.remote += 1;
-    if (end.failed) tally.failed += 1;
-    const host = tally.hosts.get(end.host) ?? { jobs: 0 };
-    host.jobs += 1;
-    tally.hosts.set(end.host, host);
+    countRemote(tally, end, 1);
     return;
   }
   countReason(tally, end);

@@ -10,6 +10,8 @@ export type RuntimeDir = {
   readonly workerSocket: string;
   /** Made by the launchers: they take turns there (launcher/gate.c). */
   readonly gate: string;
+  /** Made by a launcher whose daemon did not answer: the others do without it for a while. */
+  readonly stuck: string;
 };
 
 export class RuntimeDirError extends Error {
@@ -54,7 +56,19 @@ export function openRuntimeDir(uid: number = currentUid()): RuntimeDir {
       `${path} is not a private directory of uid ${uid}: remove it (or have its owner remove it), then try again`,
     );
   }
-  return { path, socket: `${path}/daemon.sock`, workerSocket: `${path}/worker.sock`, gate: `${path}/gate` };
+  const at = (name: string): string => `${path}/${name}`;
+  return {
+    path,
+    socket: at('daemon.sock'),
+    workerSocket: at('worker.sock'),
+    gate: at('gate'),
+    stuck: at('daemon.stuck'),
+  };
+}
+
+/** The name that a daemon binds, before it takes the well-known one: the kernel goes on to list it by this. */
+export function temporarySocket({ path }: RuntimeDir, pid: number): string {
+  return `${path}/daemon.${pid}.sock`;
 }
 
 // Inside a user namespace the owner that has no id there is shown as this one: the box's root, mostly.

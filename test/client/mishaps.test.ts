@@ -1,6 +1,6 @@
 // What goes wrong beside a build: its proofs, its daemon, another build. The build goes on, and is told the truth.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { waitUntil } from '../../bench/wait.ts';
@@ -85,4 +85,58 @@ test('a build with words that are not UTF-8 counts its compiles, which run here,
   const { ran, summary } = await box.built(line, { SHOAL_STRICT: '1' });
   assert.equal(ran.status, 0, ran.stderr);
   assert.deepEqual([summary.files, summary.local, summary.reasons], [1, 1, { 'path-encoding': 1 }]);
+});
+
+test('a build under strict mode fails when its daemon dies, since nobody knows what ran here then', async () => {
+  const line = 'gcc -c a.c; until [ -f died ]; do sleep 0.05; done; gcc -c a.c -o again.o';
+  const build = box.shoal(['--strict', 'run', '--', 'sh', '-c', line]);
+  await waitUntil('the build', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
+  process.kill(await daemonPid(), 'SIGKILL');
+  await waitUntil('another daemon', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
+  box.write({ died: '' });
+  const { status, stderr } = await build;
+  assert.equal(status, 1, stderr);
+  assert.match(stderr, /strict: the client daemon ended before the build/);
+});
+
+test('an output that cannot be written is for the compiler here to explain, and is not counted as remote', async () => {
+  const alone = await box.run(['gcc', '-c', 'a.c', '-o', '/dev/full']);
+  assert.equal(alone.status, 1);
+  // While the compile is in the farm, a directory takes the place of its output.
+  const line = 'gcc -O2 -c slow.c -o taken.o & sleep 0.4; mkdir taken.o; wait $!';
+  const env = { SHOAL_STRICT: '1', SHOAL_RESULT_CACHE: 'off' };
+  const { ran, summary } = await box.built(line, env);
+  assert.equal(ran.status, 1);
+  assert.match(ran.stderr, /taken\.o: Is a directory|can't create taken\.o|cannot open output file taken\.o/);
+  assert.doesNotMatch(ran.stderr, /no-daemon/);
+  assert.deepEqual([summary.remote, summary.local, summary.reasons], [0, 1, { 'output-unwritable': 1 }]);
+});
+
+test('a daemon that stands still holds up nobody for long, and stop ends it', async () => {
+  assert.equal((await box.run([box.launcher('gcc'), '-c', 'a.c'])).status, 0);
+  const pid = await daemonPid();
+  process.kill(pid, 'SIGSTOP');
+  const compile = async (): Promise<number> => {
+    const startedMs = performance.now();
+    assert.equal((await box.run([box.launcher('gcc'), '-c', 'a.c', '-o', 'still.o'])).status, 0);
+    return performance.now() - startedMs;
+  };
+  const commands = [['status'], ['explain', 'last'], ['hosts'], ['run', '--', 'gcc', '-c', 'a.c']];
+  const [first, status, explain, hosts, build] = await Promise.all([
+    compile(),
+    ...commands.map((one) => box.shoal(one)),
+  ]);
+  assert.ok((first ?? Infinity) < 20_000, `${String(first)} ms`);
+  for (const asked of [status, explain, hosts]) {
+    assert.equal(asked?.status, 1);
+    assert.match(asked?.stderr ?? '', /the client daemon has not answered for 10 s; `shoal stop` ends it/);
+  }
+  assert.equal(build?.status, 0, build?.stderr);
+  assert.match(build?.stderr ?? '', /has not answered.*this build runs here without it/);
+  const second = await compile();
+  assert.ok(second < 3000, `the next compile does not wait: ${second} ms`);
+  const stopped = await box.shoal(['stop']);
+  assert.equal(stopped.status, 0);
+  assert.match(stopped.stderr, new RegExp(`process ${pid}\\) did not answer, and was killed`));
+  assert.deepEqual(readdirSync(runtime), ['worker.sock']);
 });

@@ -163,7 +163,22 @@ test('strict mode does not fall back in silence when the daemon is gone', async 
   const ran = await launch([gcc, '-c', 'x.c'], { SHOAL_STRICT: '1' });
   assert.equal(ran.status, 1);
   assert.match(ran.stderr, /strict.*no-daemon/);
+  assert.equal((await launch([gcc, '-c', 'x.c'], { DISTCC_FALLBACK: '0' })).status, 1);
   assert.equal(runs(), 0);
+});
+
+test('without a daemon, strict mode lets run what no daemon would send away, and means what its words mean', async () => {
+  const strict = { SHOAL_STRICT: '1' };
+  for (const words of [
+    ['-c', 'conftest.c'],
+    ['-march=native', '-c', 'x.c'],
+    ['-o', 'x', 'x.o'],
+  ]) {
+    assert.equal((await launch([gcc, ...words], strict)).status, 3, words.join(' '));
+  }
+  for (const value of ['', '0', 'off', 'false', '2%']) {
+    assert.equal((await launch([gcc, '-c', 'x.c'], { SHOAL_STRICT: value, DISTCC_FALLBACK: '0' })).status, 3, value);
+  }
 });
 
 test('a runtime directory that others may enter is not used', async () => {
