@@ -13,7 +13,6 @@ import {
   chmodSync,
   constants,
   copyFileSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -25,6 +24,7 @@ import {
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { makeDirectory } from './make-directory.ts';
 import { cacheDir } from './user-directories.ts';
 
 export type Native = { readonly launcher: string; readonly init: string };
@@ -130,7 +130,7 @@ function putInPlace(temporary: string, directory: string, marks: Marks): void {
 
 /** Makes `directory`, which appears complete or not at all; of several that make it at once, one is kept. */
 async function place(directory: string, marks: Marks, make: (into: Native) => Promise<void> | void): Promise<Native> {
-  mkdirSync(dirname(directory), { recursive: true });
+  makeDirectory(dirname(directory));
   const temporary = mkdtempSync(`${directory}.`);
   try {
     await make(programsIn(temporary));

@@ -30,5 +30,5 @@ export function loadLayerPaths(cacheDir: string, cwd: string): readonly string[]
 
 export function saveLayerPaths(cacheDir: string, cwd: string, layer: Layer): void {
   if (layer.present.size === 0 || layer.present.size > mostPaths) return;
-  writeKept(pathFor(cacheDir, cwd), JSON.stringify([...layer.present.keys()]));
+  writeKept(pathFor(cacheDir, cwd), () => JSON.stringify([...layer.present.keys()]));
 }

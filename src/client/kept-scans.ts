@@ -18,5 +18,5 @@ export function loadScans(view: IncludeView, cacheDir: string): void {
 /** Writes them if anything was read since `loadScans`. */
 export function saveScans(view: IncludeView, cacheDir: string): void {
   if (view.counts().filesRead === 0) return;
-  writeKept(join(cacheDir, fileName), view.save());
+  writeKept(join(cacheDir, fileName), () => view.save());
 }

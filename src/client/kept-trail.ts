@@ -15,7 +15,7 @@ export type KeptTrail = {
 const pathIn = (stateDir: string): string => join(stateDir, 'last-build.json');
 
 export function keepTrail(stateDir: string, { jobs }: Trail, build: Omit<KeptTrail, 'jobs'>): void {
-  if (jobs.length > 0) writeKept(pathIn(stateDir), JSON.stringify({ ...build, jobs } satisfies KeptTrail));
+  if (jobs.length > 0) writeKept(pathIn(stateDir), () => JSON.stringify({ ...build, jobs } satisfies KeptTrail));
 }
 
 /** Undefined if no build is remembered. */

@@ -1,8 +1,9 @@
 // The directory of compiler names that stands in front of PATH: one symbolic link to the launcher for each compiler
 // found on the box. It is kept from build to build (CMake writes the path it finds into its cache), in the user's
 // cache, and brought up to date at the start of each.
-import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeDirectory } from '../make-directory.ts';
 
 function linkTo(target: string, path: string): void {
   const temporary = `${path}.${process.pid}~`;
@@ -21,7 +22,7 @@ function targetOf(path: string): string | undefined {
 
 /** Makes `directory` hold exactly the links `names` → `launcher`, and `shoal` itself. */
 export function layOutNames(directory: string, names: readonly string[], launcher: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  makeDirectory(directory, 0o755);
   const wanted = new Set([...names, 'shoal']);
   for (const name of readdirSync(directory)) {
     if (!wanted.has(name)) rmSync(join(directory, name), { force: true });

@@ -87,7 +87,7 @@ export function newResultMemory(cacheDir: string): ResultMemory {
       actions().set(key, digestKey(action));
     },
     save: () => {
-      if (changed) writeKept(path, JSON.stringify([...actions()].slice(-mostKeys)));
+      if (changed) writeKept(path, () => JSON.stringify([...actions()].slice(-mostKeys)));
     },
   };
 }

@@ -182,7 +182,10 @@ export async function understandJob(
 ): Promise<{ readonly kind: 'understood'; readonly job: UnderstoodJob } | RunHere> {
   const env = environmentMap(request.env);
   const toolchain = await world.toolchains.find(request.compiler, env);
-  if (toolchain.kind === 'not-a-compiler') return here('not-a-compiler', `${request.compiler}: ${toolchain.why}`);
+  if (toolchain.kind === 'not-a-compiler') {
+    const reason = toolchain.unsure === true ? 'compiler-silent' : 'not-a-compiler';
+    return here(reason, `${request.compiler}: ${toolchain.why}`);
+  }
   const verdict = understand({
     argv: request.argv,
     env,

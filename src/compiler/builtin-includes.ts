@@ -1,8 +1,9 @@
 // The directories that a compiler searches by itself, for one language and one set of options: asked once (20 ms), kept
 // for as long as the toolchain is the same.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { writeKept } from '../kept-file.ts';
 import { runTool } from './run-tool.ts';
 import { searchListIn } from './toolchain-members.ts';
 import type { BuiltinIncludes, Probe, Toolchain } from './toolchain.ts';
@@ -29,18 +30,6 @@ function readKept(path: string | undefined, cwd: string): Kept | undefined {
   }
 }
 
-function writeKept(path: string | undefined, kept: Kept): void {
-  if (path === undefined) return;
-  try {
-    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
-    const temporary = `${path}.${process.pid}`;
-    writeFileSync(temporary, JSON.stringify(kept), { mode: 0o600 });
-    renameSync(temporary, path);
-  } catch {
-    // A cache that cannot be written costs time at the next start, nothing else.
-  }
-}
-
 /** @throws ProbeError if the compiler does not tell. */
 export async function builtinIncludes(
   toolchain: Toolchain,
@@ -58,6 +47,6 @@ export async function builtinIncludes(
   const { stderr, succeeded } = await runTool(toolchain.driver, args, { pathEnv, cwd: probe.cwd });
   if (!succeeded) throw new ProbeError(`${toolchain.driver} does not tell its include directories`);
   const { found, missing } = searchListIn(stderr);
-  writeKept(path, { found, missing });
+  if (path !== undefined) writeKept(path, () => JSON.stringify({ found, missing } satisfies Kept));
   return { directories: found, missing };
 }

@@ -1,9 +1,9 @@
 // Which toolchain is behind a compiler's name. The answers of the compiler (which programs, which directories) and the
 // digests of its files are kept between runs; what stat says of every file is looked at again each time.
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-
-import { basename, join } from 'node:path';
+import { lstatSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { keepLatest, writeKept } from '../kept-file.ts';
 import { runTool } from './run-tool.ts';
 import { familyOf, membersOfCompiler, type Members } from './toolchain-members.ts';
 import { buildTree, stampOf, walkTo, type KnownDigests } from './toolchain-tree.ts';
@@ -47,16 +47,13 @@ function readKept(path: string | undefined, driverStamp: string): Kept | undefin
   }
 }
 
-function writeKept(path: string | undefined, kept: Kept): void {
+// Of what a compiler said, and of its directories of headers, under each set of options: some KB each.
+const mostKept = 256;
+
+function keep(path: string | undefined, kept: Kept): void {
   if (path === undefined) return;
-  try {
-    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
-    const temporary = `${path}.${process.pid}`;
-    writeFileSync(temporary, JSON.stringify(kept), { mode: 0o600 });
-    renameSync(temporary, path);
-  } catch {
-    // A cache that cannot be written costs time at the next start, nothing else.
-  }
+  writeKept(path, () => JSON.stringify(kept));
+  keepLatest(dirname(path), mostKept);
 }
 
 const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
@@ -69,10 +66,14 @@ async function ask(driver: string, options: IdentifyOptions): Promise<Asked | No
   if (!isProgram(driver)) return notACompiler('it is a script');
   const { stderr, stdout, succeeded } = await runTool(driver, ['-v'], options);
   const text = `${stdout}${stderr}`;
+  // No process was to be had for it, or it was killed: a box that is busy, not another kind of program.
+  if (!succeeded && text.trim() === '') return { ...notACompiler('it does not answer -v'), unsure: true };
   const family = succeeded ? familyOf(text) : undefined;
   if (family === undefined) return notACompiler('it does not answer -v as gcc or clang do');
   const members = await membersOfCompiler(driver, family, options);
-  if (members === undefined) return notACompiler('a part of it (cc1, as, its own directory) is not there');
+  if (members === undefined) {
+    return { ...notACompiler('a part of it (cc1, as, its own directory) is not there'), unsure: true };
+  }
   const compilerVersion = /version ([0-9][0-9.]*)/.exec(text)?.[1] ?? '';
   const target = /^Target: (\S+)$/m.exec(text)?.[1] ?? '';
   return { family, compilerVersion, target, members };
@@ -115,7 +116,7 @@ function describe({ family, compilerVersion, target, members }: Asked, { driverS
     stamps: others.map((other) => [other, stampAt(other)]),
     digest,
   };
-  writeKept(path, described);
+  keep(path, described);
   return described;
 }
 
@@ -157,6 +158,6 @@ export async function identifyToolchain(
         files.has(inside) || ownDirectories.some((own) => inside === own || inside.startsWith(`${own}/`)),
     };
   } catch (error) {
-    return notACompiler((error as Error).message);
+    return { ...notACompiler((error as Error).message), unsure: true };
   }
 }

@@ -37,6 +37,13 @@ function onPath(name: string, pathEnv: string): string | undefined {
     .find(isFile);
 }
 
+/** Of a PATH, the directories where something of a compiler's is found: all that its identity depends on. */
+export function searchedPath(pathEnv: string): string {
+  const names = [...gccPrograms, 'ldd'];
+  const directories = [...new Set(pathEnv.split(':'))].filter((directory) => directory.startsWith('/'));
+  return directories.filter((directory) => names.some((name) => isFile(join(directory, name)))).join(':');
+}
+
 /** Shared libraries and the loader of a dynamic program, by ldd: the loader's own view. */
 async function librariesOf(program: string, env: ToolEnvironment): Promise<string[]> {
   const ldd = onPath('ldd', `${env.pathEnv}:/usr/bin:/bin`);

@@ -43,7 +43,12 @@ export type Toolchain = {
   readonly isInside: (path: string) => boolean;
 };
 
-export type NotACompiler = { readonly kind: 'not-a-compiler'; readonly why: string };
+export type NotACompiler = {
+  readonly kind: 'not-a-compiler';
+  readonly why: string;
+  /** It could not be asked, or not to the end: the next time it may answer. */
+  readonly unsure?: boolean;
+};
 
 export type IdentifyOptions = {
   /** The job's PATH: gcc finds `as` on it. */

@@ -102,7 +102,7 @@ export function saveFarmMemory({ works, home, hosts, asides }: FarmMemory, path:
     asides: savedAsides(asides).slice(-mostHosts),
     savedAtMs: Date.now(),
   };
-  writeKept(path, JSON.stringify(saved));
+  writeKept(path, () => JSON.stringify(saved));
 }
 
 /** @throws TypeError if it is no such thing, or a number of it is none. */

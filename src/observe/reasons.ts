@@ -64,6 +64,11 @@ const rows = {
     whose: 'host',
     sentence: 'the client daemon failed at this job; ~/.local/state/shoal/daemon.log has the cause',
   },
+  'compiler-silent': {
+    whose: 'host',
+    sentence:
+      'the compiler here could not be asked which one it is, or lacks a part (cc1, as); it is asked again before long',
+  },
   interrupted: { whose: 'user', sentence: 'the compile was interrupted', probe: true },
   stopping: { whose: 'policy', sentence: 'the client daemon was about to stop' },
   disabled: { whose: 'policy', sentence: 'shoal is switched off by a setting' },

@@ -1,7 +1,8 @@
 // Brings an identity directory into being: complete, or not at all. Under its name there is never a half of one.
 import { randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeDirectory } from '../make-directory.ts';
 import { identityFiles } from './identity.ts';
 import { makePrivateDirectory, moveDirectory, PrivateFileError, removeLeftovers } from './private-files.ts';
 import { writePrivate } from './private-files.ts';
@@ -24,7 +25,7 @@ const suffix = (): string => randomBytes(6).toString('hex');
 /** Makes `DIR.new-…`: to be filled further, and put in its place by placeIdentity. */
 export function prepareIdentity(directory: string, content: IdentityContent): string {
   const fresh = `${directory}.new-${suffix()}`;
-  mkdirSync(dirname(directory), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(directory), 0o700);
   removeLeftovers(dirname(directory), Date.now());
   makePrivateDirectory(fresh);
   writePrivate(join(fresh, identityFiles.caCertificate), content.caPem);

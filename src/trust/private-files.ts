@@ -1,9 +1,10 @@
 // Files that only their owner may read, written so that a crash leaves the old content or the new. What others could
 // have planted or changed (a symbolic link, another uid's file, one open to others) is refused, not read.
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync, readdirSync } from 'node:fs';
 import { readSync, renameSync, rmSync, writeFileSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeDirectory } from '../make-directory.ts';
 
 export class PrivateFileError extends Error {
   readonly code = 'PRIVATE_FILE';
@@ -110,7 +111,7 @@ export function writePrivate(path: string, content: string | Uint8Array): void {
 /** @throws PrivateFileError if it cannot be made, or what is there is not ours alone. */
 export function makePrivateDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectory(path, 0o700);
   } catch (error) {
     throw new PrivateFileError(`cannot make ${path}: ${(error as Error).message}`, { cause: error });
   }

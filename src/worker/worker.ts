@@ -1,7 +1,8 @@
 // A worker's life: from the lock on its state directory to the last job in flight.
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isIP } from 'node:net';
+import { makeDirectory } from '../make-directory.ts';
 import type { MembershipEvent } from '../farm/membership.ts';
 import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
@@ -90,7 +91,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
   if (refusal !== undefined) return refusal;
   try {
     // Slots are other users than root: they have to get through, not to look around.
-    mkdirSync(options.stateDir, { recursive: true, mode: 0o711 });
+    makeDirectory(options.stateDir, 0o711);
     // `shoal join` may have made it, for the identity alone.
     const { mode } = statSync(options.stateDir);
     if ((mode & 0o011) !== 0o011) chmodSync(options.stateDir, (mode & 0o777) | 0o011);
