@@ -8,7 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { identifyToolchain } from '../src/compiler/identify.ts';
 import { openControlGroups } from '../src/worker/control-groups.ts';
 import { memoryBounds } from '../src/worker/memory-bounds.ts';
-import { isRefusal, startSlot, type SandboxJob, type Slot, type SlotOptions } from '../src/worker/sandbox.ts';
+import { isRefusal, startSlot, type SandboxJob, type Slot } from '../src/worker/sandbox.ts';
+import type { SlotSpawn } from '../src/worker/slot-process.ts';
 import { layOutToolchain } from '../src/worker/toolchain-layout.ts';
 import { emptyTree } from '../src/worker/tree-difference.ts';
 import { countDirectories, wholeDirectories } from '../src/worker/whole-directories.ts';
@@ -135,11 +136,12 @@ export async function measureContainment({ rounds, tell }: PartPlan): Promise<st
   const cpu = makeCpuGroup('containment');
   const bounds = openControlGroups({ slots: 1, ...memoryBounds(), processes: 600 });
   const started: Slot[] = [];
-  const slotSide = async (name: string, more: Partial<SlotOptions>): Promise<Side> => {
+  const slotSide = async (name: string, more: Partial<SlotSpawn>): Promise<Side> => {
     const group = {
       entrances: [cpu.procsFile, ...(more.group?.entrances ?? [])],
       memoryKills: () => 0,
       tmpfsBytes: () => 0,
+      files: undefined,
     };
     const slot = await startSlot({ ...fixture.options, ...more, group });
     if (isRefusal(slot)) throw new Error(slot.why);

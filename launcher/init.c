@@ -194,16 +194,21 @@ static void end_slot(int number)
 	kill(inner, SIGKILL);
 }
 
-/* The keeper's end is the slot's: the kernel lets go of the inner init, pid 1 of all of it, only when every process of
- * the slot is gone. SIGTERM ends it in that order; the keeper's own death by SIGKILL takes all with it too, but then
+/* The keeper's end is the slot's, and so is the end of its input, which whoever gave the jobs sees closed only then: the kernel lets go of the inner init, pid 1 of all of it, only when every process of
+ * the slot is gone. SIGTERM ends it in that order, too; the keeper's own death by SIGKILL takes all with it too, but then
  * nobody can tell when the last is gone. */
 static int keep(const struct slot *slot)
 {
 	int status;
 	signal(SIGTERM, end_slot);
 	block_end(SIG_UNBLOCK);
-	close(0);
 	close(1);
+	struct pollfd polled[2] = {{.fd = syscall(nr_pidfd_open, inner, 0), .events = POLLIN}, {.fd = 0, .events = POLLRDHUP}};
+	while (polled[0].fd >= 0 && !polled[0].revents)
+		if (poll(polled, 2, -1) > 0 && polled[1].revents) {
+			end_slot(0);
+			break;
+		}
 	while (waitpid(inner, &status, 0) < 0 && errno == EINTR)
 		continue;
 	if (slot->is_bare)
@@ -250,6 +255,8 @@ int main(int argc, char **argv)
 {
 	static struct slot slot = {.state_tree = -1};
 	pid_t worker = getppid();
+	if (argc > 1 && strcmp(argv[1], "front") == 0)
+		return run_front(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "--bare") == 0) {
 		slot.is_bare = true;
 		argc--;

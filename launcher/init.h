@@ -111,6 +111,9 @@ int start_program(const struct job *job, const struct slot *slot, struct streams
 /* init_outputs.c */
 void reply_outputs(const struct job *job);
 
+/* init_front.c: not a slot at all, but the process of the worker that parses requests */
+int run_front(int count, char **words);
+
 /* init_seccomp.c */
 void compile_filter(void);
 bool install_filter(void);

@@ -36,7 +36,7 @@ export class NativeError extends Error {
 const run = promisify(execFile);
 
 /** The package's root: dist/src/native.js and dist/shoal/*.js are two directories below it. */
-function packageRoot(): string {
+export function packageRoot(): string {
   return join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 }
 

@@ -155,10 +155,19 @@ function allWentOut(summary: string, files: number): void {
   throw new Error(`shoal: ${counted.remote} of ${files} files were compiled by a worker: ${JSON.stringify(counted)}`);
 }
 
+/** A worker is two processes of Node's, and the slots', which are small. */
+function processesOf({ pid }: Daemon): readonly number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  return [pid, ...children.filter((child) => readFileSync(`/proc/${child}/comm`, 'utf8').trim() !== 'shoal-init')];
+}
+
 function memoryFacts(workers: readonly Daemon[]): Record<string, string> {
-  const status = workers.map(({ pid }) => readFileSync(`/proc/${pid}/status`, 'utf8'));
   const largestMb = (field: string): string => {
-    const kb = status.map((text) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]));
+    const ofOne = (pid: number): number => {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]);
+    };
+    const kb = workers.map((worker) => processesOf(worker).reduce((sum, pid) => sum + ofOne(pid), 0));
     return (Math.max(...kb) / 1024).toFixed(0);
   };
   return { workerResidentMb: largestMb('VmRSS'), workerPeakMb: largestMb('VmHWM') };

@@ -15,6 +15,7 @@ import { openActionCache } from '../../src/store/action-cache.ts';
 import type { BlobStore } from '../../src/store/blob-store.ts';
 import { openDiskStore } from '../../src/store/disk.ts';
 import { openClients } from '../../src/worker/clients.ts';
+import { openStoreWriter } from '../../src/store/store-writer.ts';
 import { newDirectories } from '../../src/worker/directories.ts';
 import { localCompilers } from '../../src/worker/local-compilers.ts';
 import { memoryBounds } from '../../src/worker/memory-bounds.ts';
@@ -122,13 +123,15 @@ function checkedTrees(store: BlobStore): Trees {
 }
 
 await zstdReady();
+const writer = openStoreWriter(join(state, 'store'));
 const store = await openDiskStore({
   directory: join(state, 'store'),
+  writer,
   maxBytes: storeBytes,
   maxMemoryBytes: memoryBytes,
   clock: realClock,
 });
-const results = openActionCache({ path: join(state, 'results'), store, clock: realClock });
+const results = openActionCache({ path: join(state, 'store/results'), writer, store, clock: realClock });
 const compilers = localCompilers(process.env['PATH'], join(state, 'digests'));
 const known = await openToolchains({ directory: join(state, 'toolchains'), ...compilers, log: () => undefined });
 const toolchains = { ...known, directory: async () => state, counted: () => countDirectories([]) };
@@ -141,7 +144,7 @@ const slots = {
   close: async () => undefined,
 } as const;
 const uploads = newUploads();
-const clients = openClients({ store, directories: newDirectories(store), path: join(state, 'holders') });
+const clients = openClients({ store, directories: newDirectories(store), path: join(state, 'store/holders'), writer });
 const name = 'stand-in';
 const trees = checkedTrees(store);
 const action = { name, stateDir: state, store, results, trees, toolchains, slots, now: () => Date.now() };

@@ -11,7 +11,10 @@ export type Invocation = {
   readonly mainScript: string;
 };
 
-type Subcommand = { readonly summary: string; readonly load: () => Promise<(invocation: Invocation) => Promise<void>> };
+type Subcommand = {
+  readonly summary?: string;
+  readonly load: () => Promise<(invocation: Invocation) => Promise<void>>;
+};
 
 const subcommands: Readonly<Record<string, Subcommand>> = {
   daemon: {
@@ -22,6 +25,8 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: 'where a compile went, and why: FILE or last [--json]',
     load: async () => (await import('./explain.ts')).explainCommand,
   },
+  // For the worker's own use, so not in the help.
+  front: { load: async () => (await import('./front.ts')).frontCommand },
   hosts: {
     summary: 'the farm: slots, queue, speed, round trip, failures [--json]',
     load: async () => (await import('./hosts.ts')).hostsCommand,
@@ -70,7 +75,9 @@ export function isSubcommand(word: string): boolean {
 }
 
 export function helpText(): string {
-  const rows = Object.entries(subcommands).map(([name, { summary }]) => `  shoal ${name.padEnd(8)} ${summary}`);
+  const rows = Object.entries(subcommands).flatMap(([name, { summary }]) =>
+    summary === undefined ? [] : [`  shoal ${name.padEnd(8)} ${summary}`],
+  );
   const head = [
     'shoal: a compile farm for several Linux boxes',
     '',

@@ -1,24 +1,27 @@
 // `shoal worker`: compile for others on this box, in the foreground. Prints `ready HOST:PORT` once it serves. SIGTERM
-// and SIGINT drain: no new jobs, those in flight are finished; a second signal ends it at once.
+// and SIGINT drain: no new jobs, those in flight are finished; a second signal ends it at once. This process is the keeper
+// (worker/keeper/); what serves is its child, `shoal front`.
 //
 // Without --listen it serves the members of its farm, which it makes if it belongs to none, on all addresses.
 import { connect } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
-import { ensureNative } from '../native.ts';
+import { ensureNative, packageRoot } from '../native.ts';
+import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
+import { realClock } from '../observe/clock.ts';
 import { workerStateDir } from '../user-directories.ts';
 import { externalFiles, externalIdentity, type ExternalFiles } from '../trust/external.ts';
 import { findClientIdentity, identityDirectoryOf, loadIdentity } from '../trust/identity.ts';
 import { filesOfIdentity, openLiveTrust, type LiveTrust } from '../trust/live-trust.ts';
-import { makeFarm } from '../trust/make-farm.ts';
 import { memberNameFor } from '../trust/member.ts';
-import type { PairingEvent } from '../trust/pairing-server.ts';
 import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
 import { commandKinds, type Commands } from '../worker/commands.ts';
-import { localCompilers } from '../worker/local-compilers.ts';
-import { startWorker, type ListenAddress, type Worker, type WorkerEvent } from '../worker/worker.ts';
+import type { ListenAddress } from '../worker/claims.ts';
+import { startKeeper, type FrontGiven, type RunningKeeper } from '../worker/keeper/keeper.ts';
+import { memoryBounds } from '../worker/memory-bounds.ts';
+import { pairingText, type FrontSettings } from './front.ts';
 import { fail } from './fail.ts';
 import type { Invocation } from './main.ts';
 
@@ -152,49 +155,7 @@ function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
 }
 
-function refusalText({ address, reason, name, untold }: Extract<WorkerEvent, { kind: 'refused-peer' }>): string {
-  const who = name === undefined ? '' : ` (${name})`;
-  return `refused ${address}: ${reason}${who}${untold === 0 ? '' : `; before it ${untold} more`}`;
-}
-
-function pairingText(event: PairingEvent): string {
-  if (event.kind === 'admitted') return `${event.name} (${event.role}) has joined the farm from ${event.address}`;
-  return `${event.address} has not joined the farm: ${event.why}`;
-}
-
-const uncontainedText =
-  'WARNING: --contain=none: compiles run without namespaces. Each has a user, a root directory, limits and a filter of ' +
-  'system calls of its own, and no network; but a hole in the kernel, or a job that finds its way out of the directory, is ' +
-  'on this box, sees its processes, and can fill its disk. Let only people use it whom you would give a login here';
-
-function eventText(event: WorkerEvent): string | undefined {
-  switch (event.kind) {
-    case 'listening':
-      return undefined;
-    case 'socket-taken':
-      return `another worker serves ${event.path}: builds on this box find that one`;
-    case 'uncontained':
-      return uncontainedText;
-    case 'toolchain-found':
-      return `toolchain ${event.hash.slice(0, 12)}: ${event.driver} ${event.version}`;
-    case 'toolchain-gone':
-      return `toolchain ${event.hash.slice(0, 12)} has gone: ${event.driver} was changed or removed`;
-    case 'toolchain-broken':
-      return `a toolchain cannot be used: ${event.driver} ${event.why}`;
-    case 'refused-peer':
-      return refusalText(event);
-    case 'pairing':
-      return pairingText(event.event);
-    case 'revoked':
-      return `${event.name} was put out of the farm`;
-    case 'renewed':
-      return `the certificate was renewed, until ${new Date(event.until).toISOString()}`;
-    case 'renewal-failed':
-      return `the certificate could not be renewed: ${event.why}`;
-  }
-}
-
-export async function workerCommand({ args, env }: Invocation): Promise<void> {
+export async function workerCommand({ args, env, mainScript }: Invocation): Promise<void> {
   if (args.includes('--help')) {
     process.stdout.write(`${usage}\n`);
     return;
@@ -203,25 +164,76 @@ export async function workerCommand({ args, env }: Invocation): Promise<void> {
   const settings = parseWorkerArgs(args, env);
   if (typeof settings === 'string') return fail(`${settings}\n${usage}`, 2);
   keepHeapSmall();
-  optimizeLate();
+  // What it makes for the front and for slots is made with the modes that it says.
+  process.umask(0o022);
   const { init } = await ensureNative();
   const belonging = await belongTo(settings, env);
   if (belonging.kind === 'refused') return fail(belonging.why, 1);
-  const worker = await startWorker({
-    ...settings,
+  const { trust } = belonging;
+  const stateDir = resolve(settings.stateDir);
+  const audit = auditLogAt(settings.audit);
+  const { slots, insecure, jobMemoryBytes, contain } = settings;
+  const keeper = await startKeeper({
     listen: settings.listen ?? belonging.listen,
-    trust: belonging.trust,
+    slots,
+    insecure,
+    stateDir,
+    trust,
+    audit,
+    memory: memoryBounds(jobMemoryBytes),
+    ...(contain && { contain }),
+    pairing: (event) => say(pairingText(event)),
     unixSocket: openRuntimeDir().workerSocket,
     initPath: init,
-    compilers: localCompilers(env['PATH'], join(settings.stateDir, 'digests')),
-    log: (event) => {
-      const text = eventText(event);
-      if (text !== undefined) process.stderr.write(`shoal: ${text}\n`);
+    needed: [installation(), dirname(process.execPath), stateDir],
+    frontArgv: (given) => {
+      const told: FrontSettings = { ...frontSettings(settings, env), ...given, hasIdentity: trust !== undefined };
+      return [process.execPath, mainScript, 'front', JSON.stringify(told)];
     },
+    env,
+    onReady: (addresses) => {
+      for (const { host, port } of addresses) {
+        process.stdout.write(`ready ${host.includes(':') ? `[${host}]` : host}:${port}\n`);
+      }
+    },
+    log: say,
   });
-  if (worker.kind === 'refused') return fail(worker.why, 1);
-  endOnSignals(worker);
-  for (const address of worker.addresses) process.stdout.write(`ready ${address}\n`);
+  if (keeper.kind === 'refused') return fail(keeper.why, 1);
+  endOnSignals(keeper, audit);
+}
+
+function say(text: string): void {
+  process.stderr.write(`shoal: ${text}\n`);
+}
+
+function auditLogAt(path: string | undefined): AuditLog {
+  return path === undefined ? noAudit : openAuditLog({ path, clock: realClock, now: () => Date.now() });
+}
+
+function frontSettings(
+  settings: WorkerSettings,
+  env: Environment,
+): Omit<FrontSettings, keyof FrontGiven | 'hasIdentity'> {
+  const { slots, storeBytes, insecure, weights, jobMemoryBytes, commands, contain, stateDir } = settings;
+  return {
+    slots,
+    storeBytes,
+    insecure,
+    weights: [...weights],
+    ...(jobMemoryBytes === undefined ? {} : { jobMemoryBytes }),
+    ...(commands === undefined ? {} : { commands }),
+    ...(contain && { contain }),
+    stateDir: resolve(stateDir),
+    path: env['PATH'],
+  };
+}
+
+/** What holds this program's files and those that it depends on: beside it, or above it where npm has flattened them. */
+function installation(): string {
+  const root = packageRoot();
+  const modules = `${sep}node_modules${sep}`;
+  const at = root.indexOf(modules);
+  return at < 0 ? root : root.slice(0, at + modules.length - 1);
 }
 
 type Belonging =
@@ -258,6 +270,8 @@ async function belongTo(
         '`shoal pair --role worker` on an admin; or give --listen 127.0.0.1 for a worker of this box alone';
       return { kind: 'refused', why };
     }
+    // Seldom needed, and megabytes.
+    const { makeFarm } = await import('../trust/make-farm.ts');
     const made = await makeFarm(directory, memberNameFor(hostname()), nowMs());
     if (made.kind === 'broken') return { kind: 'refused', why: `${made.why}: ${made.remedy}` };
     const text = `this box is now ${made.name}, the admin of a new farm: \`shoal pair\` lets others in`;
@@ -282,35 +296,18 @@ function bridge(): void {
   process.stdin.pipe(socket).pipe(process.stdout);
 }
 
-/**
- * V8 doubles the space for new objects up to three times 16 MB as long as it meets garbage: 160 MB resident under load,
- * against 116 without that, for about 0.2 ms of CPU a job. It reads this flag each time it would grow.
- */
+/** It holds little, and what it reads it lets go of at once. */
 function keepHeapSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
 }
 
-/**
- * V8 begins to optimize a function after some 130 KB of executed bytecode. At a job or two a second that is 1.6 ms of CPU
- * a job for the first thousand jobs, in threads beside the main one, which gains nothing that could be measured; with
- * 1 MB what a busy worker runs all the time is still optimized.
- */
-function optimizeLate(): void {
-  setFlagsFromString('--interrupt-budget=1000000');
-}
-
-function endOnSignals(worker: Worker): void {
-  let signals = 0;
-  const end = (): void => {
-    signals += 1;
-    const ended = signals === 1 ? worker.drain() : worker.stop();
-    ended.then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
-  };
-  process.on('SIGTERM', end);
+function endOnSignals(keeper: RunningKeeper, audit: AuditLog): void {
+  process.on('SIGTERM', keeper.signal);
   // Of a worker in a terminal it says that the terminal has gone; of a service, that its logs were rotated.
-  process.on('SIGHUP', process.stdout.isTTY ? end : worker.reopenLogs);
-  process.on('SIGINT', end);
+  process.on('SIGHUP', process.stdout.isTTY ? keeper.signal : audit.reopen);
+  process.on('SIGINT', keeper.signal);
+  keeper.ended.then(
+    (status) => process.exit(status),
+    () => process.exit(1),
+  );
 }

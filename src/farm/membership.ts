@@ -57,7 +57,8 @@ function someOf(addresses: readonly string[], random: () => number): readonly st
   return drawn.slice(0, mostAsked).map(({ address }) => address);
 }
 
-function addressesOf({ directory }: Identity): readonly string[] {
+function addressesOf({ directory, desk }: Identity): readonly string[] {
+  if (desk !== undefined) return desk.addresses();
   return directory === undefined ? [] : farmAddresses(directory);
 }
 

@@ -13,7 +13,9 @@ import { newCrowd, type Crowd } from './crowd.ts';
 
 export type Listener =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+  | { readonly kind: 'unix'; readonly path: string }
+  /** Sockets that listen already, by their descriptors in this process. */
+  | { readonly kind: 'inherited'; readonly at: 'network' | 'unix'; readonly fds: readonly number[] };
 
 export type Refused = { readonly address: string; readonly reason: string; readonly name?: string };
 
@@ -94,7 +96,14 @@ export async function openDoors(
   };
   try {
     for (const listener of listeners) {
-      if (listener.kind === 'unix') servers.push(await bound((socket) => enterLocally(entrance, socket), listener));
+      if (listener.kind === 'inherited') {
+        const isLocal = listener.at === 'unix';
+        const accept = (socket: Socket): void =>
+          isLocal ? enterLocally(entrance, socket) : enterByNetwork(entrance, socket, secure);
+        for (const fd of listener.fds) servers.push(await bound(accept, { fd }));
+        if (!isLocal) ports.push((servers.at(-1)?.address() as AddressInfo | null)?.port ?? 0);
+      } else if (listener.kind === 'unix')
+        servers.push(await bound((socket) => enterLocally(entrance, socket), listener));
       else {
         const opened = await bindAll(listener, (socket) => enterByNetwork(entrance, socket, secure));
         servers.push(...opened);
@@ -110,7 +119,7 @@ export async function openDoors(
 
 function bound(
   accept: (socket: Socket) => void,
-  where: { readonly host: string; readonly port: number } | { readonly path: string },
+  where: { readonly host: string; readonly port: number } | { readonly path: string } | { readonly fd: number },
 ): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer({ noDelay: true }, accept);

@@ -4,11 +4,12 @@
 // A torn record at the end is cut off. A record that a power cut made wrong names a blob that is not there.
 //
 // A result is given only while every blob that it refers to is in the store. The oldest entries go first.
-import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { digestKey, digestOf, isDigest, parseDigestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
 import { ActionResult, Directory, Tree } from '../reapi/gen/remote_execution.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { BlobStore } from './blob-store.ts';
+import { writeWhole, type StoreWriter } from './store-writer.ts';
 
 export type ActionCache = {
   /** The result, if all its blobs are here; they count as used now. */
@@ -19,7 +20,9 @@ export type ActionCache = {
 };
 
 export type ActionCacheOptions = {
+  /** The file `results` of the writer's store. */
   readonly path: string;
+  readonly writer: StoreWriter;
   readonly store: BlobStore;
   readonly clock: Clock;
   readonly maxEntries?: number;
@@ -72,7 +75,7 @@ function load(path: string, maxEntries: number): Map<DigestKey, Digest> {
 }
 
 export function openActionCache(options: ActionCacheOptions): ActionCache {
-  const { path, store, clock, maxEntries = defaultMaxEntries } = options;
+  const { path, writer, store, clock, maxEntries = defaultMaxEntries } = options;
   const entries = load(path, maxEntries);
   let unwritten: Buffer[] = [];
   let timer: { readonly cancel: () => void } | undefined;
@@ -84,8 +87,7 @@ export function openActionCache(options: ActionCacheOptions): ActionCache {
       if (action !== undefined) records.push(encodeRecord(action, result));
     }
     unwritten = [];
-    writeFileSync(`${path}.new`, Buffer.concat(records));
-    renameSync(`${path}.new`, path);
+    writeWhole(writer, { kind: 'replace', file: 'results' }, Buffer.concat(records));
   };
   // Leaves out what is superseded, and a torn end that later records would stand behind.
   const safely = (write: () => void): void => {
@@ -107,7 +109,7 @@ export function openActionCache(options: ActionCacheOptions): ActionCache {
       if (recordsInFile > 2 * maxEntries) {
         rewrite();
         recordsInFile = entries.size;
-      } else appendFileSync(path, Buffer.concat(unwritten));
+      } else writeWhole(writer, { kind: 'append', file: 'results' }, Buffer.concat(unwritten));
       unwritten = [];
     });
   };

@@ -2,8 +2,9 @@
 // survive a crash but for the last seconds. Records, one after another:
 //   0  SHA-256 (32 bytes)   32  size (u32 LE)   36  the bytes
 // A record whose bytes do not hash to its name is where the file was torn: it and what follows is left out.
-import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { digestKey, digestOf, type DigestKey } from '../reapi/digest.ts';
+import { writeWhole, type StoreWriter } from './store-writer.ts';
 
 export type BlobPack = {
   readonly append: (blobs: Iterable<readonly [DigestKey, Buffer]>) => void;
@@ -55,17 +56,16 @@ function load(path: string): Map<DigestKey, Buffer> {
   }
 }
 
-export function openBlobPack(path: string): OpenedPack {
+export function openBlobPack(path: string, writer: StoreWriter): OpenedPack {
   let sizeBytes = Number.POSITIVE_INFINITY;
   const rewrite: BlobPack['rewrite'] = (blobs) => {
     const bytes = encode(blobs);
-    writeFileSync(`${path}.new`, bytes);
-    renameSync(`${path}.new`, path);
+    writeWhole(writer, { kind: 'replace', file: 'pack' }, bytes);
     sizeBytes = bytes.length;
   };
   const append: BlobPack['append'] = (blobs) => {
     const bytes = encode(blobs);
-    appendFileSync(path, bytes);
+    writeWhole(writer, { kind: 'append', file: 'pack' }, bytes);
     sizeBytes += bytes.length;
   };
   return { pack: { append, rewrite, sizeBytes: () => sizeBytes }, found: load(path) };

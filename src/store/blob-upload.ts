@@ -1,9 +1,8 @@
-// Blobs that arrive in pieces: small ones in memory, others in a file that becomes the blob. The digest is computed on
-// the way, and room is taken as bytes come: a client that announces much and sends nothing pushes nothing out.
-import { createHash } from 'node:crypto';
-import { open, rm, type FileHandle } from 'node:fs/promises';
+// Blobs that arrive in pieces: small ones in memory, others straight to the store's writer, which compares the digest.
+// Room is taken as bytes come: a client that announces much and sends nothing pushes nothing out.
 import { digestKey, type Digest } from '../reapi/digest.ts';
-import { StoreError, storeErrorFrom, type BlobUpload } from './blob-store.ts';
+import { StoreError, type BlobUpload } from './blob-store.ts';
+import type { StoreWrite } from './store-writer.ts';
 
 function tooLong(digest: Digest): StoreError {
   return new StoreError('INVALID_ARGUMENT', `more bytes came than ${digestKey(digest)} has`);
@@ -26,53 +25,54 @@ export function memoryUpload(digest: Digest, write: (digest: Digest, bytes: Uint
 }
 
 export type UploadPlace = {
-  readonly path: string;
+  readonly open: () => StoreWrite;
   readonly reserve: (bytes: number) => void;
   readonly release: (bytes: number) => void;
-  /** Takes the file over, or says that the blob is there already. */
-  readonly adopt: (path: string) => 'adopted' | 'known';
+  /** Counts the finished blob in, or says that it is there already. */
+  readonly adopt: () => 'adopted' | 'known';
 };
 
 export function fileUpload(digest: Digest, place: UploadPlace): BlobUpload {
-  const hash = createHash('sha256');
-  let file: FileHandle | undefined;
+  let file: StoreWrite | undefined;
   let received = 0;
   let ended = false;
 
-  const abort = async (): Promise<void> => {
+  const abortNow = (): void => {
     if (ended) return;
     ended = true;
     place.release(received);
-    await file?.close().catch(() => undefined);
-    await rm(place.path, { force: true });
+    file?.abort();
   };
 
-  const write = async (chunk: Uint8Array): Promise<void> => {
+  const writeNow = (chunk: Uint8Array): void => {
     if (ended) throw new StoreError('INVALID_ARGUMENT', 'the upload has ended');
     if (received + chunk.length > digest.sizeBytes) throw tooLong(digest);
     place.reserve(chunk.length);
     received += chunk.length;
-    try {
-      file ??= await open(place.path, 'wx', 0o444);
-      for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
-    } catch (error) {
-      throw storeErrorFrom(error);
-    }
-    hash.update(chunk);
+    file ??= place.open();
+    file.write(chunk);
   };
 
-  const commit = async (): Promise<void> => {
+  const commitNow = (): void => {
     if (ended) throw new StoreError('INVALID_ARGUMENT', 'the upload has ended');
-    if (received !== digest.sizeBytes || hash.digest('hex') !== digest.hash) {
-      await abort();
+    if (received !== digest.sizeBytes || file === undefined) {
+      abortNow();
       throw new StoreError('INVALID_ARGUMENT', `the bytes are not those of ${digestKey(digest)}`);
     }
-    await file?.close();
+    try {
+      file.commit();
+    } catch (error) {
+      abortNow();
+      throw error;
+    }
     ended = true;
-    if (place.adopt(place.path) === 'adopted') return;
-    place.release(received);
-    await rm(place.path, { force: true });
+    if (place.adopt() === 'known') place.release(received);
   };
 
-  return { write, receivedBytes: () => received, commit, abort };
+  return {
+    write: async (chunk) => Promise.resolve(writeNow(chunk)),
+    receivedBytes: () => received,
+    commit: async () => Promise.resolve(commitNow()),
+    abort: async () => Promise.resolve(abortNow()),
+  };
 }

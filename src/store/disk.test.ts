@@ -16,6 +16,7 @@ import fc from 'fast-check';
 import { realClock, type Clock } from '../observe/clock.ts';
 import { digestOf, emptyDigest, type Digest } from '../reapi/digest.ts';
 import { openDiskStore, smallBlobBytes, type DiskStore, type DiskStoreOptions } from './disk.ts';
+import { openStoreWriter } from './store-writer.ts';
 
 type Limits = Partial<Pick<DiskStoreOptions, 'maxBytes' | 'maxMemoryBytes' | 'maxBlobs'>>;
 
@@ -29,7 +30,7 @@ async function withDirectory(body: (directory: string) => Promise<void>): Promis
 }
 
 const openIn = (directory: string, limits: Limits = {}): Promise<DiskStore> =>
-  openDiskStore({ directory, maxBytes: 1 << 30, clock: realClock, ...limits });
+  openDiskStore({ directory, writer: openStoreWriter(directory), maxBytes: 1 << 30, clock: realClock, ...limits });
 
 function blobOf(seed: number, sizeBytes: number): { readonly digest: Digest; readonly bytes: Buffer } {
   const bytes = Buffer.alloc(sizeBytes, `blob ${seed} `);
@@ -196,7 +197,7 @@ function steppedClock(): Clock & { readonly step: () => void } {
 test('small blobs survive a crash once the store has been quiet, and a torn pack costs its end alone', () =>
   withDirectory(async (directory) => {
     const clock = steppedClock();
-    const crashing = await openDiskStore({ directory, maxBytes: 1 << 20, clock });
+    const crashing = await openDiskStore({ directory, writer: openStoreWriter(directory), maxBytes: 1 << 20, clock });
     const blobs = [1, 2, 3, 4].map((seed) => blobOf(seed, 100 * seed));
     const digests = blobs.map((blob) => blob.digest);
     for (const [at, { digest, bytes }] of blobs.entries()) {
@@ -206,11 +207,11 @@ test('small blobs survive a crash once the store has been quiet, and a torn pack
     }
     const pack = join(directory, 'pack');
     truncateSync(pack, statSync(pack).size - 1);
-    const second = await openDiskStore({ directory, maxBytes: 1 << 20, clock });
+    const second = await openDiskStore({ directory, writer: openStoreWriter(directory), maxBytes: 1 << 20, clock });
     assert.deepEqual(second.missing(digests), digests.slice(2));
     for (const { digest, bytes } of blobs) second.write(digest, bytes);
     for (const _ of [1, 2, 3]) clock.step();
-    const third = await openDiskStore({ directory, maxBytes: 1 << 20, clock });
+    const third = await openDiskStore({ directory, writer: openStoreWriter(directory), maxBytes: 1 << 20, clock });
     assert.deepEqual(third.missing(digests), []);
     for (const { digest, bytes } of blobs) assert.deepEqual(third.readNow(digest), bytes);
   }));
@@ -270,7 +271,12 @@ test('whatever the order of calls, the bounds hold and no read gives wrong bytes
 
 test('a client that fills the store drops what it brought itself, once that is more than half', () =>
   withDirectory(async (directory) => {
-    const store = await openDiskStore({ directory, maxBytes: 1 << 20, clock: realClock });
+    const store = await openDiskStore({
+      directory,
+      writer: openStoreWriter(directory),
+      maxBytes: 1 << 20,
+      clock: realClock,
+    });
     const blob = (n: number): Buffer => Buffer.alloc(32 << 10, `blob ${n} `);
     const put = (n: number, owner: string): Digest => {
       const digest = digestOf(blob(n));

@@ -11,9 +11,11 @@ import { StoreError, type BlobStore } from './blob-store.ts';
 import { streamFile } from './blob-stream.ts';
 import { newShares } from './shares.ts';
 import { fileUpload, memoryUpload } from './blob-upload.ts';
+import type { StoreWriter } from './store-writer.ts';
 
 export type DiskStoreOptions = {
   readonly directory: string;
+  readonly writer: StoreWriter;
   readonly maxBytes: number;
   readonly maxMemoryBytes?: number;
   readonly maxBlobs?: number;
@@ -36,7 +38,7 @@ type Entry = {
 export type DiskStore = BlobStore & { readonly sizeBytes: () => number; readonly count: () => number };
 
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
-  return diskStore(await openBlobFiles(options.directory), options);
+  return diskStore(await openBlobFiles(options.directory, options.writer), options);
 }
 
 /** Least recently used first; a use moves an entry to the end. Holds at most `maxBytes` and `maxBlobs`. */
@@ -47,7 +49,7 @@ type Index = {
 };
 
 function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: DiskStoreOptions): DiskStore {
-  const { maxBytes, clock, maxMemoryBytes = defaultMemoryBytes, maxBlobs = defaultMaxBlobs } = options;
+  const { maxBytes, writer, clock, maxMemoryBytes = defaultMemoryBytes, maxBlobs = defaultMaxBlobs } = options;
   const index: Index = { entries: new Map(), leases: new Map(), sizeBytes: 0 };
   const shares = newShares(maxBytes);
   const hot = new Map<DigestKey, Buffer>();
@@ -237,13 +239,12 @@ function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: D
     digest.sizeBytes <= smallBlobBytes
       ? memoryUpload(digest, (digest, bytes) => write(digest, bytes, owner))
       : fileUpload(digest, {
-          path: files.newPath(),
+          open: () => writer.open({ kind: 'blob', digest }),
           reserve: (bytes) => reserve(bytes, owner),
           release: (bytes) => release(bytes, owner),
-          adopt: (path) => {
+          adopt: () => {
             // Another upload of the same blob may have ended first: its bytes are the same and counted already.
             if (use(digest) !== undefined) return 'known';
-            files.adopt(digest, path);
             add(digest, 'disk', owner);
             return 'adopted';
           },
@@ -272,15 +273,17 @@ function diskStore({ files, blobs, clean, pack, packed }: FoundBlobs, options: D
     return [...absent.values()];
   };
 
-  const close: BlobStore['close'] = async () => {
+  const closeNow = (): void => {
     saveTimer?.cancel();
     try {
       pack.rewrite(inMemory(unwritten));
-      await files.saveOrder(index.entries.keys());
+      files.saveOrder(index.entries.keys());
     } catch {
       // No room for the last blobs or the order: the next start takes the end for unclean and checks what it finds.
     }
   };
+
+  const close: BlobStore['close'] = async () => Promise.resolve(closeNow());
 
   for (const digest of blobs) {
     const key = digestKey(digest);

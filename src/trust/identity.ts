@@ -13,6 +13,7 @@ import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'n
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stateDir, workerStateDir } from '../user-directories.ts';
+import type { IdentityDesk } from './desk.ts';
 import { memberOf } from './member.ts';
 import { directoryRefusal, readPrivate } from './private-files.ts';
 import type { Role } from './peer.ts';
@@ -34,6 +35,8 @@ export type Identity = {
   readonly caPem: string;
   /** Where the authority's key is: only on an admin's box. */
   readonly caKeyPath?: string;
+  /** Where the directory is out of this process's reach. */
+  readonly desk?: IdentityDesk;
 };
 
 export type NoIdentity = { readonly kind: 'none'; readonly directory: string };

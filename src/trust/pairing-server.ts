@@ -8,6 +8,7 @@ import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { addressesIn, farmAddresses } from './addresses.ts';
 import { issueLeaf } from './certificates.ts';
+import type { IdentityDesk } from './desk.ts';
 import { closeCode, findCode, type CodeFile } from './code-files.ts';
 import { readMessage } from './framed-socket.ts';
 import { loadIdentity, type Identity } from './identity.ts';
@@ -32,6 +33,8 @@ export type PairingDependencies = {
   /** Where this box and others of the farm can be reached: `HOST:PORT`. */
   readonly addresses: () => readonly string[];
   readonly log: (event: PairingEvent) => void;
+  /** Where codes and the authority's key are in another's hand. */
+  readonly desk?: IdentityDesk | undefined;
   readonly patienceMs?: number;
   readonly maxWrongTries?: number;
 };
@@ -70,16 +73,22 @@ export type Pairing = {
   readonly close: () => void;
 };
 
+function newDesk(directory: string, deps: PairingDependencies): Desk {
+  return { directory, deps, slow: slowDown(), wrongTries: new Map(), places: new Map(), turn: Promise.resolve() };
+}
+
+/** For requests that another process has read. */
+export function openDecisions(
+  directory: string,
+  deps: PairingDependencies,
+): (request: JoinRequest, address: string) => Promise<JoinAnswer> {
+  const desk = newDesk(directory, deps);
+  return (request, address) => decide(desk, request, address);
+}
+
 /** `directory` is the identity directory. */
 export function openPairing(directory: string, deps: PairingDependencies): Pairing {
-  const desk: Desk = {
-    directory,
-    deps,
-    slow: slowDown(),
-    wrongTries: new Map(),
-    places: new Map(),
-    turn: Promise.resolve(),
-  };
+  const desk = newDesk(directory, deps);
   return {
     serve: (socket) => serve(desk, socket),
     close: () => {
@@ -139,14 +148,26 @@ async function answerTo(desk: Desk, socket: TLSSocket, address: string): Promise
   const message = await readMessage(socket, bounds);
   enter(desk.places, socket, 'deciding');
   const nowMs = desk.deps.now();
-  const waitMs = desk.slow.waitMs(address, nowMs);
-  if (waitMs > 0) return refused('slow-down', 'a wrong code came from your address just now', waitMs);
   let request: JoinRequest;
   try {
     request = decodeJoinRequest(message);
   } catch (error) {
+    const waitMs = desk.slow.waitMs(address, nowMs);
+    if (waitMs > 0) return tooSoon(waitMs);
     return refused('bad-request', (error as Error).message, desk.slow.wrong(address, nowMs));
   }
+  return desk.deps.desk?.admit(request, address, desk.deps.addresses()) ?? decide(desk, request, address);
+}
+
+function tooSoon(waitMs: number): JoinAnswer {
+  return refused('slow-down', 'a wrong code came from your address just now', waitMs);
+}
+
+/** Decides on one request after the other. */
+async function decide(desk: Desk, request: JoinRequest, address: string): Promise<JoinAnswer> {
+  const nowMs = desk.deps.now();
+  const waitMs = desk.slow.waitMs(address, nowMs);
+  if (waitMs > 0) return tooSoon(waitMs);
   const answer = desk.turn.then(() => admit(desk, request, address, nowMs));
   desk.turn = answer.catch(() => undefined);
   return answer;

@@ -2,6 +2,7 @@
 // connection's certificate says who asks; the admin's own box asks itself.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { issueLeaf, makeRequest, requestSubject } from './certificates.ts';
+import type { IdentityDesk } from './desk.ts';
 import { isIssuedBy, loadIdentity, type Identity } from './identity.ts';
 import { writeMember } from './identity-files.ts';
 import { memberId, memberOf, newSerial, type Member } from './member.ts';
@@ -25,6 +26,7 @@ type Caller = Pick<Member, 'name' | 'role' | 'serial' | 'notAfter'>;
 
 /** The admin's side. `caller` is what the peer's certificate, verified by the connection, says. */
 export async function renewFor(admin: Identity, caller: Caller, csrPem: string, nowMs: number): Promise<RenewAnswer> {
+  if (admin.desk !== undefined) return admin.desk.renewFor(caller.serial, csrPem);
   const caKey = readCaKey(admin);
   if (typeof caKey === 'string') return { kind: 'refused', why: caKey };
   const { directory } = admin;
@@ -70,6 +72,17 @@ function faultOf(certificatePem: string, keyPem: string, identity: Identity): st
   return certificate.checkPrivateKey(createPrivateKey(keyPem)) ? undefined : 'it is for another key';
 }
 
+async function renewAtDesk(
+  identity: Identity,
+  desk: IdentityDesk,
+  call: (csrPem: string) => Promise<RenewAnswer>,
+): Promise<Renewal> {
+  let step = desk.beginRenewal();
+  if (step.kind === 'request') step = desk.endRenewal(await call(step.csrPem));
+  if (step.kind === 'renewed') return { kind: 'renewed', identity: { ...identity, notAfter: step.notAfter } };
+  return step.kind === 'request' ? { kind: 'failed', why: 'it was asked for twice' } : step;
+}
+
 /**
  * Renews the identity if it ends soon: through `call`, which carries the request to an admin, or here if this box is one.
  * Key and certificate are replaced as one file: a crash leaves the old pair or the new.
@@ -79,7 +92,8 @@ export async function renewIfDue(
   call: (csrPem: string) => Promise<RenewAnswer>,
   nowMs: number,
 ): Promise<Renewal> {
-  const { directory, name, role } = identity;
+  const { directory, name, role, desk } = identity;
+  if (desk !== undefined) return renewAtDesk(identity, desk, call);
   if (directory === undefined || identity.notAfter - nowMs > renewalDueMs) return { kind: 'not-due' };
   try {
     const { keyPem, csrPem } = await makeRequest(name, role);

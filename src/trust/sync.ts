@@ -27,6 +27,7 @@ export function syncMessage(
   peer: { readonly role: Role; readonly stamp: string | undefined },
   nowMs: number,
 ): SyncMessage {
+  if (identity.desk !== undefined) return identity.desk.syncMessage(peer);
   const revocations = loadRevocations(identity, nowMs);
   const { directory } = identity;
   const both = identity.role === 'admin' && peer.role === 'admin' && directory !== undefined;
@@ -62,6 +63,7 @@ export function acceptSync(
   told: SyncMessage,
   nowMs: number,
 ): string {
+  if (identity.desk !== undefined) return identity.desk.acceptSync(peer, told);
   const more = decodeRevocations(told.revocations, identity.caPem);
   const { stamp } = keepRevocations(identity, more, nowMs);
   if (identity.directory === undefined) return stamp;

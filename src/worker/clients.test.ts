@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { blobOf, inDirectory, treeBlobs } from '../../test/worker/rig.ts';
 import { realClock } from '../observe/clock.ts';
 import { openDiskStore, type DiskStore } from '../store/disk.ts';
+import { openStoreWriter } from '../store/store-writer.ts';
 import type { Peer } from '../trust/peer.ts';
 import { decodeHoldings, openClients, type Clients } from './clients.ts';
 import { newDirectories } from './directories.ts';
@@ -17,9 +18,10 @@ async function withClients(
   body: (world: { readonly clients: () => Clients; readonly store: DiskStore; readonly path: string }) => void,
 ): Promise<void> {
   await inDirectory(async (directory) => {
-    const store = await openDiskStore({ directory, maxBytes: 1 << 28, clock: realClock });
+    const writer = openStoreWriter(directory);
+    const store = await openDiskStore({ directory, writer, maxBytes: 1 << 28, clock: realClock });
     const path = join(directory, 'holders');
-    body({ clients: () => openClients({ store, directories: newDirectories(store), path }), store, path });
+    body({ clients: () => openClients({ store, directories: newDirectories(store), path, writer }), store, path });
     await store.close();
   });
 }

@@ -1,13 +1,14 @@
 // What each client may see of the store (docs/decisions/digest-ownership.md). The blobs that it *holds* it brought, or got
 // in a result. A Directory is *whole* for it if it holds everything below; a job may run on whole trees only, or a client
 // could name another's blob in a tree of its own and have the compiler print it.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Digest } from '../reapi/digest.ts';
 import { missingBlobsError } from '../reapi/errors.ts';
 import { Directory, Tree, type ActionResult } from '../reapi/gen/remote_execution.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { newDigestSet, savedBytesEach, type DigestSet } from '../store/digest-set.ts';
 import { heldStore, holds } from '../store/held.ts';
+import { writeWhole, type StoreWriter } from '../store/store-writer.ts';
 import type { Peer } from '../trust/peer.ts';
 import { invalidTree, type Directories } from './directories.ts';
 
@@ -29,8 +30,9 @@ export type Clients = {
 export type ClientsOptions = {
   readonly store: BlobStore;
   readonly directories: Directories;
-  /** Where it is kept who holds what while no worker runs. */
+  /** The file `holders` of the writer's store: where it is kept who holds what while no worker runs. */
   readonly path: string;
+  readonly writer: StoreWriter;
 };
 
 // The store holds 200,000 blobs at most; a set keeps up to twice its bound.
@@ -58,9 +60,9 @@ function poolOf(peer: Peer): string {
   }
 }
 
-export function openClients({ store, directories, path }: ClientsOptions): Clients {
+export function openClients({ store, directories, path, writer }: ClientsOptions): Clients {
   // Least recently seen first.
-  const all = take(path);
+  const all = take(path, writer);
   const clients = new Map<string, Client>();
 
   const forgetPool = (pool: string): void => {
@@ -93,7 +95,7 @@ export function openClients({ store, directories, path }: ClientsOptions): Clien
 
   const close = (): void => {
     try {
-      writeFileSync(path, encodeHoldings(all), { mode: 0o600 });
+      writeWhole(writer, { kind: 'replace', file: 'holders' }, encodeHoldings(all));
     } catch {
       // No room: clients send again what they have.
     }
@@ -209,10 +211,10 @@ export function decodeHoldings(file: Buffer): Map<string, Holdings> {
   return all;
 }
 
-function take(path: string): Map<string, Holdings> {
+function take(path: string, writer: StoreWriter): Map<string, Holdings> {
   try {
     const file = readFileSync(path);
-    rmSync(path);
+    writer.remove('holders');
     return decodeHoldings(file);
   } catch {
     return new Map();

@@ -8,6 +8,7 @@ import type { Handler } from '../reapi/server.ts';
 import { zstdReady } from '../reapi/zstd.ts';
 import { openActionCache, type ActionCache } from '../store/action-cache.ts';
 import { openDiskStore, type DiskStore } from '../store/disk.ts';
+import type { StoreWriter } from '../store/store-writer.ts';
 import type { ActionWorld } from './action.ts';
 import type { Commands, CommandWorld } from './commands.ts';
 import { openClients, type Clients } from './clients.ts';
@@ -29,6 +30,8 @@ export type PartsOptions = {
   readonly name: string;
   readonly stateDir: string;
   readonly storeBytes: number;
+  /** Of `<stateDir>/store`. */
+  readonly writer: StoreWriter;
   readonly slots: SlotPool;
   readonly compilers: CompilerView;
   readonly commands?: Commands;
@@ -46,14 +49,14 @@ export type Parts = {
 };
 
 export async function openParts(options: PartsOptions): Promise<Parts> {
-  const { name, stateDir, storeBytes, slots, compilers, log, audit } = options;
+  const { name, stateDir, storeBytes, writer, slots, compilers, log, audit } = options;
   await zstdReady();
   const storeDir = join(stateDir, 'store');
-  const store = await openDiskStore({ directory: storeDir, maxBytes: storeBytes, clock: realClock });
-  const results = openActionCache({ path: join(storeDir, 'results'), store, clock: realClock });
+  const store = await openDiskStore({ directory: storeDir, writer, maxBytes: storeBytes, clock: realClock });
+  const results = openActionCache({ path: join(storeDir, 'results'), writer, store, clock: realClock });
   const directories = newDirectories(store);
   const trees = await openTrees({ directory: join(stateDir, 'trees'), store, directories });
-  const clients = openClients({ store, directories, path: join(storeDir, 'holders') });
+  const clients = openClients({ store, directories, path: join(storeDir, 'holders'), writer });
   const toolchainDir = join(stateDir, 'toolchains');
   mkdirSync(toolchainDir, { recursive: true, mode: 0o755 });
   const toolchains = await openToolchains({ directory: toolchainDir, ...compilers, log });

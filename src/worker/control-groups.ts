@@ -16,7 +16,11 @@ export type SlotGroup = {
   readonly memoryKills: () => number;
   /** What its tmpfs hold: of a job that has ended, until the kernel gets round to it. */
   readonly tmpfsBytes: () => number;
+  /** Where both are read. */
+  readonly files: CounterFiles | undefined;
 };
+
+export type CounterFiles = { readonly kills: string; readonly stat: string };
 
 export type ControlGroups = {
   /** What could be had of `memory` and `pids`. */
@@ -181,6 +185,14 @@ function countIn(file: string, name: string): number {
   return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(read(file))?.[1] ?? 0);
 }
 
+/** For whoever knows a group by its files alone, too. */
+export function countersOf(files: CounterFiles | undefined): Pick<SlotGroup, 'memoryKills' | 'tmpfsBytes'> {
+  return {
+    memoryKills: () => (files === undefined ? 0 : countIn(files.kills, 'oom_kill')),
+    tmpfsBytes: () => (files === undefined ? 0 : countIn(files.stat, 'shmem')),
+  };
+}
+
 export type GroupPlaces = { readonly mountinfo: string; readonly membership: string };
 
 /** Never fails: a box that gives no groups bounds its jobs by their own limits alone. */
@@ -191,12 +203,13 @@ export function openControlGroups(bounds: GroupBounds, places?: GroupPlaces): Co
   const memory = made.find(({ controllers }) => controllers.includes('memory'));
   const slots = Array.from({ length: bounds.slots }, (_, at): SlotGroup => {
     const entrances = made.map(({ group }) => join(group, String(at), 'cgroup.procs'));
-    if (memory === undefined) return { entrances, memoryKills: () => 0, tmpfsBytes: () => 0 };
+    if (memory === undefined) return { entrances, ...countersOf(undefined), files: undefined };
     const group = join(memory.group, String(at));
+    const files = { kills: join(group, memoryFiles[memory.version].kills), stat: join(group, 'memory.stat') };
     return {
       entrances,
-      memoryKills: () => countIn(join(group, memoryFiles[memory.version].kills), 'oom_kill'),
-      tmpfsBytes: () => countIn(join(group, 'memory.stat'), 'shmem'),
+      ...countersOf(files),
+      files,
     };
   });
   const close = (): void => {

@@ -2,22 +2,13 @@
 // seen it (what an overlay shows of a lower directory that changes is undefined), so it is made whole, used, and removed
 // when nobody stands on it any more.
 //
-// A file is a hard link to the store's blob, 16 µs instead of 44 for a copy. Not so when the tree says more of it than
-// its bytes: an executable or dated file has its own inode, because mode and time are the inode's; and so has a second
-// path of equal content, because clang takes two paths of one inode for one file.
-import {
-  constants,
-  chmodSync,
-  copyFileSync,
-  linkSync,
-  mkdirSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+// A file is a copy of the blob, never a hard link to the store's: who lays out layers may write them, and a blob's inode
+// that can be written there is a blob that can be changed. It costs no more: the small ones come from memory, where most
+// of them never need a file of their own. And clang takes two paths of one inode for one file.
+import { constants, chmodSync, copyFileSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
+import type { Digest } from '../reapi/digest.ts';
 import { missingBlobsError } from '../reapi/errors.ts';
 import { smallBlobBytes } from '../store/disk.ts';
 import { storeErrorFrom, type BlobStore } from '../store/blob-store.ts';
@@ -39,8 +30,8 @@ export type LayerContents = Omit<TreeDifference, 'deletions'>;
 export type Layers = {
   /** A layer of nothing: an overlay needs one lower directory at least. */
   readonly emptyPath: string;
-  /** A layer with one use. `linked`: blobs that have a link in a layer below; those of this one are added. */
-  readonly lay: (contents: LayerContents, linked: Set<DigestKey>) => Layer;
+  /** A layer with one use. */
+  readonly lay: (contents: LayerContents) => Layer;
   readonly release: (layer: Layer) => void;
 };
 
@@ -68,7 +59,7 @@ export async function openLayers(directory: string, store: BlobStore): Promise<L
   rm(trash, { recursive: true, force: true }).catch(() => undefined);
   let made = 0;
 
-  const lay: Layers['lay'] = (contents, linked) => {
+  const lay: Layers['lay'] = (contents) => {
     const entries = contents.files.length + contents.symlinks.length + contents.directories.length;
     const path = join(live, String((made += 1)));
     const { files, symlinks, directories } = contents;
@@ -76,7 +67,7 @@ export async function openLayers(directory: string, store: BlobStore): Promise<L
       [...files, ...symlinks].map((entry) => entry.path),
       directories,
     );
-    return { path, entries, directories: counted, done: layOut(path, contents, { store, linked }), uses: 1 };
+    return { path, entries, directories: counted, done: layOut(path, contents, store), uses: 1 };
   };
 
   const release: Layers['release'] = (layer) => {
@@ -89,19 +80,14 @@ export async function openLayers(directory: string, store: BlobStore): Promise<L
   return { emptyPath, lay, release };
 }
 
-type LayingOut = { readonly store: BlobStore; readonly linked: Set<DigestKey> };
-
-async function layOut(root: string, contents: LayerContents, { store, linked }: LayingOut): Promise<void> {
+async function layOut(root: string, contents: LayerContents, store: BlobStore): Promise<void> {
   const digests = contents.files.map(({ file }) => file.digest);
   const release = store.lease(digests);
   try {
     const directories = directoryMaker(root);
     let left = filesAtOnce;
-    // Which file of equal content gets the link is settled before the first wait: another layer may be made meanwhile.
-    const links = contents.files.map(({ file }) => mayLink(file, linked));
-    for (const [at, { path, file }] of contents.files.entries()) {
-      const place = directories.placeFor(path);
-      if (!(links[at] === true && (await linkBlob(store, file.digest, place)))) await copyBlob(store, file, place);
+    for (const { path, file } of contents.files) {
+      await copyBlob(store, file, directories.placeFor(path));
       if ((left -= 1) > 0) continue;
       left = filesAtOnce;
       await new Promise((resolve) => setImmediate(resolve));
@@ -113,14 +99,6 @@ async function layOut(root: string, contents: LayerContents, { store, linked }: 
   } finally {
     release();
   }
-}
-
-function mayLink(file: TreeFile, linked: Set<DigestKey>): boolean {
-  if (file.executable || file.mtimeNs !== undefined || file.digest.sizeBytes === 0) return false;
-  const key = digestKey(file.digest);
-  if (linked.has(key)) return false;
-  linked.add(key);
-  return true;
 }
 
 function directoryMaker(root: string) {
@@ -141,20 +119,6 @@ function directoryMaker(root: string) {
 
 function gone(digest: Digest): Error {
   return missingBlobsError([digest]);
-}
-
-/** False if the blob's inode has as many links as the file system allows, or cannot be linked from here. */
-async function linkBlob(store: BlobStore, digest: Digest, place: string): Promise<boolean> {
-  const source = await store.file(digest);
-  if (source === undefined) throw gone(digest);
-  try {
-    linkSync(source, place);
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EMLINK' || code === 'EXDEV' || code === 'EPERM') return false;
-    throw error;
-  }
 }
 
 async function copyBlob(store: BlobStore, file: TreeFile, place: string): Promise<void> {

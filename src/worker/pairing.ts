@@ -26,10 +26,10 @@ export function newPairingDoor(listeners: () => readonly Listening[], log: (even
   const open = new Map<string, Pairing>();
   const none: TlsDoor['protocols'] = new Map();
   return {
-    protocols: ({ identity: { directory, caKeyPath } }) => {
+    protocols: ({ identity: { directory, caKeyPath, desk } }) => {
       if (directory === undefined || caKeyPath === undefined) return none;
       const addresses = (): readonly string[] => reachedAt(listeners());
-      const pairing = open.get(directory) ?? openPairing(directory, { now: () => Date.now(), addresses, log });
+      const pairing = open.get(directory) ?? openPairing(directory, { now: () => Date.now(), addresses, log, desk });
       open.set(directory, pairing);
       return new Map([[joinProtocol, (socket) => void pairing.serve(socket)]]);
     },

@@ -2,7 +2,8 @@
 import { posix, relative } from 'node:path';
 import type { UnderstoodAction } from './action-input.ts';
 import type { JobMemory } from './memory-bounds.ts';
-import { hostPaths, type Limits, type SandboxJob, type SandboxRoot } from './sandbox.ts';
+import type { Limits, SandboxJob, SandboxRoot } from './sandbox.ts';
+import { hostPaths, maxProcesses } from './slot-process.ts';
 import type { PreparedTree } from './trees.ts';
 import { wholeDirectories, type Lower, type WholeDirectory } from './whole-directories.ts';
 
@@ -10,8 +11,6 @@ export type JobPlaces = { readonly tree: PreparedTree; readonly toolchain: Lower
 
 // Where a plain action's input root appears, beside the tools of the box.
 const plainRoot = 'build';
-// gcc runs four processes, `make` inside a plain action some more; a fork bomb ends here.
-export const maxProcesses = 512;
 // Of objects with debug information the largest seen have some 100 MB.
 const maxOutputBytes = 256 << 20;
 // tmpfs, that is memory: outputs, and the compiler's temporary files (assembler text is some five times the object).

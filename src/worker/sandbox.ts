@@ -1,10 +1,10 @@
 // A slot: one sandbox init that runs one job at a time, each in fresh namespaces. A slot that breaks is killed with
 // everything in it, and the next job starts it anew (1–2 ms, and Node's 5 for starting any process).
-import { spawn, type ChildProcess } from 'node:child_process';
 import { boxFacts, refusalText } from './containment.ts';
 import type { SlotGroup } from './control-groups.ts';
 import { abortFrame, encodeJob, newFrameReader } from './sandbox-codec.ts';
 import type { Frame, SandboxJob, SandboxOutput, Trouble, Usage } from './sandbox-codec.ts';
+import { startSlotProcess, type SlotOptions } from './slot-process.ts';
 
 export type { Addition, Limits, SandboxJob, SandboxOutput, SandboxRoot, Trouble, Usage } from './sandbox-codec.ts';
 
@@ -23,19 +23,6 @@ export type SandboxResult =
   | { readonly kind: 'failed'; readonly why: string; readonly trouble?: Trouble }
   | { readonly kind: 'cancelled' };
 
-export type SlotOptions = {
-  readonly initPath: string;
-  /** Lower directories are given relative to this; nothing else of the box is in reach of a job. */
-  readonly stateDir: string;
-  /** What a worker that is root becomes for this slot; a plain user stays what it is. */
-  readonly runAs?: { readonly uid: number; readonly gid: number };
-  /** For plain actions: `hostPaths` can be shown to jobs. */
-  readonly host: boolean;
-  readonly group?: SlotGroup;
-  /** `none`: without namespaces, as root; plain actions cannot run then. */
-  readonly contain?: 'none';
-};
-
 export type Slot = {
   readonly run: (job: SandboxJob, signal?: AbortSignal) => Promise<SandboxResult>;
   /** Done when no process of the slot is left. */
@@ -43,19 +30,6 @@ export type Slot = {
 };
 
 export type SlotRefusal = { readonly kind: 'refused'; readonly why: string };
-
-/** What plain actions may see of the box: its tools, no data. /etc/alternatives leads from cc to gcc. */
-export const hostPaths: readonly string[] = [
-  'usr',
-  'bin',
-  'sbin',
-  'lib',
-  'lib32',
-  'lib64',
-  'libx32',
-  'etc/alternatives',
-  'etc/ld.so.cache',
-];
 
 // Making the namespaces takes 1–2 ms; a box that swaps may need longer.
 const startPatienceMs = 10_000;
@@ -65,7 +39,7 @@ const deadlinePatienceMs = 60_000;
 const longestTimerMs = 2 ** 31 - 1;
 
 type Init = {
-  readonly child: ChildProcess;
+  readonly write: (bytes: Uint8Array) => void;
   readonly onFrame: (listener: ((frame: Frame) => void) | undefined) => void;
   readonly onDeath: (listener: ((why: string) => void) | undefined) => void;
   readonly kill: (why: string) => void;
@@ -74,42 +48,33 @@ type Init = {
   readonly gone: Promise<void>;
 };
 
-function startInit({ initPath, stateDir, runAs, host, group, contain }: SlotOptions): Init {
-  const ids = runAs === undefined ? ['-', '-'] : [String(runAs.uid), String(runAs.gid)];
-  const bare = contain === 'none' ? ['--bare'] : [];
-  const args = [...bare, stateDir, ...ids, (group?.entrances ?? []).join('\n'), ...(host ? hostPaths : [])];
-  const child = spawn(initPath, args, { stdio: ['pipe', 'pipe', 'ignore'], env: {}, cwd: '/' });
+function startInit(options: SlotOptions): Init {
+  const slot = startSlotProcess(options);
   let listener: ((frame: Frame) => void) | undefined;
   let mourner: ((why: string) => void) | undefined;
   let dead: string | undefined;
   const kill = (why: string): void => {
     if (dead !== undefined) return;
     dead = why;
-    // Not SIGKILL: the init's keeper ends its slot and waits for the last process of it.
-    child.kill('SIGTERM');
+    slot.end();
     mourner?.(why);
   };
   const read = newFrameReader();
-  child.stdout.on('data', (chunk: Buffer) => {
+  slot.output.on('data', (chunk: Buffer) => {
     try {
       for (const frame of read(chunk)) listener?.(frame);
     } catch (error) {
       kill((error as Error).message);
     }
   });
-  child.stdin.on('error', () => undefined);
   const gone = new Promise<void>((resolve) => {
-    child.on('close', (code, signal) => {
-      kill(`the sandbox ended (${signal ?? `status ${code}`})`);
-      resolve();
-    });
-    child.on('error', (error) => {
-      kill(error.message);
+    slot.onGone((why) => {
+      kill(why);
       resolve();
     });
   });
   return {
-    child,
+    write: (bytes) => void slot.input.write(bytes),
     onFrame: (next) => (listener = next),
     onDeath: (next) => (mourner = next),
     kill,
@@ -182,7 +147,7 @@ function runOn(init: Init, job: SandboxJob, signal: AbortSignal | undefined): Pr
     const abort = (): void => {
       clearTimeout(timer);
       timer = setTimeout(hangs, abortPatienceMs);
-      init.child.stdin?.write(abortFrame);
+      init.write(abortFrame);
     };
     signal?.addEventListener('abort', abort, { once: true });
     init.onDeath((why) => settle({ kind: 'failed', why }));
@@ -190,7 +155,7 @@ function runOn(init: Init, job: SandboxJob, signal: AbortSignal | undefined): Pr
       const result = resultOf(gathered, answer);
       if (result !== undefined) settle(result);
     });
-    init.child.stdin?.write(frame);
+    init.write(frame);
   });
 }
 
@@ -220,7 +185,7 @@ async function startWorking(options: SlotOptions): Promise<Init | SlotRefusal> {
 
 /** What the kernel killed for want of memory is no compile's failure, whatever the compiler's driver makes of it. */
 async function withMemoryKills(
-  group: SlotGroup | undefined,
+  group: Pick<SlotGroup, 'memoryKills'> | undefined,
   run: () => Promise<SandboxResult>,
 ): Promise<SandboxResult> {
   const before = group?.memoryKills() ?? 0;
@@ -236,7 +201,7 @@ const cleanPauseMs = 5;
 const cleanBytes = 1 << 20;
 
 /** A job that met a bound may have filled its tmpfs: until that is gone, the next one would be killed in its place. */
-async function untilClean(group: SlotGroup | undefined): Promise<void> {
+async function untilClean(group: Pick<SlotGroup, 'tmpfsBytes'> | undefined): Promise<void> {
   const deadline = performance.now() + cleanPatienceMs;
   while ((group?.tmpfsBytes() ?? 0) > cleanBytes && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, cleanPauseMs));

@@ -19,6 +19,7 @@ import { digestOf, type Digest } from '../reapi/digest.ts';
 import { missingBlobsOf, type GrpcError } from '../reapi/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import { openDiskStore } from '../store/disk.ts';
+import { openStoreWriter } from '../store/store-writer.ts';
 import { secondsOf } from './layers.ts';
 import { newDirectories } from './directories.ts';
 import { openTrees, type PreparedTree, type Trees } from './trees.ts';
@@ -134,7 +135,9 @@ type World = {
 async function withTrees(body: (world: World) => Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'shoal-trees-'));
   try {
-    const store = await openDiskStore({ directory: join(directory, 'store'), maxBytes: 1 << 30, clock: realClock });
+    const storeDir = join(directory, 'store');
+    const writer = openStoreWriter(storeDir);
+    const store = await openDiskStore({ directory: storeDir, writer, maxBytes: 1 << 30, clock: realClock });
     const put = (bytes: Buffer): Digest => {
       const digest = digestOf(bytes);
       store.write(digest, bytes);

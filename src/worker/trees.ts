@@ -6,7 +6,7 @@
 // layer. The job's own sources, which its command line names, never go into a layer: no other job reads them.
 import { lstatSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Digest, DigestKey } from '../reapi/digest.ts';
+import type { Digest } from '../reapi/digest.ts';
 import { GrpcError, grpcCode, missingBlobsError } from '../reapi/errors.ts';
 import type { BlobStore } from '../store/blob-store.ts';
 import type { Directories, TreeFile } from './directories.ts';
@@ -77,8 +77,6 @@ const maxLaidEntries = 120_000;
 type Stack = {
   readonly layers: readonly Layer[];
   readonly tree: LaidTree;
-  /** Blobs with a hard link in one of the layers. */
-  readonly linked: Set<DigestKey>;
   readonly ready: Promise<void>;
 };
 
@@ -86,7 +84,7 @@ export async function openTrees({ directory, store, directories }: TreesOptions)
   const layers = await openLayers(directory, store);
   const shelf = newShelf(layers);
   const emptyLower: Lower = { path: layers.emptyPath, directories: countDirectories([]) };
-  const bare: Stack = { layers: [], tree: emptyTree, linked: new Set(), ready: Promise.resolve() };
+  const bare: Stack = { layers: [], tree: emptyTree, ready: Promise.resolve() };
 
   const difference = (stack: Stack, request: TreeRequest, bound?: DifferenceBound): TreeDifference | undefined => {
     const { root, made, toolchainDir } = request;
@@ -105,11 +103,10 @@ export async function openTrees({ directory, store, directories }: TreesOptions)
     const contents = withoutOwn(whole, isOwn);
     const absent = store.missing(contents.files.map(({ file }) => file.digest));
     if (absent.length > 0) throw missingBlobsError(absent);
-    const linked = base === bare ? new Set<DigestKey>() : base.linked;
-    const layer = layers.lay(contents, linked);
+    const layer = layers.lay(contents);
     const tree = extended(directories, { laid: base.tree, root }, isOwn);
     const ready = Promise.all([base.ready, layer.done]).then(() => undefined);
-    const stack: Stack = { layers: [layer, ...base.layers], tree, linked, ready };
+    const stack: Stack = { layers: [layer, ...base.layers], tree, ready };
     shelf.put(stack, base);
     return { stack, rest: difference(stack, request) ?? noDifference() };
   };

@@ -1,8 +1,6 @@
 // A worker's life: from the lock on its state directory to the last job in flight.
-import { chmodSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { isIP } from 'node:net';
-import { makeDirectory } from '../make-directory.ts';
+import { join } from 'node:path';
 import type { MembershipEvent } from '../farm/membership.ts';
 import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
@@ -13,24 +11,20 @@ import type { LiveTrust } from '../trust/live-trust.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
 import { audited } from './audited.ts';
 import { belong, type RevokedEvent } from './belonging.ts';
+import { openStoreWriter, type StoreWriter } from '../store/store-writer.ts';
+import { claimState, exposureRefusal, isLoopback, type ListenAddress, type WorkerRefusal } from './claims.ts';
 import type { Commands } from './commands.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
-import { stateDirFlaw } from '../trust/runtime-dir.ts';
+import type { ControlGroups } from './control-groups.ts';
 import { newKeeper } from './doorkeeper.ts';
 import { memoryBounds } from './memory-bounds.ts';
 import { newPairingDoor, type PairingDoor } from './pairing.ts';
 import { tellSome, type ToldRefusal } from './refusals.ts';
 import { startSlots, type SlotPool } from './slots.ts';
 import type { Weights } from './slot-queue.ts';
-import { clearStaleSocket, lockState, type StateLock } from './state-lock.ts';
+import { containRefusal, openSlotHouse, type SlotOptions } from './slot-process.ts';
+import { clearStaleSocket } from './state-lock.ts';
 import type { ToolchainEvent } from './toolchains.ts';
-
-export type ListenAddress = {
-  readonly host: string;
-  readonly port: number;
-  /** Where the port is taken, any other will do. */
-  readonly orAnyPort?: boolean;
-};
 
 export type WorkerEvent =
   | ToolchainEvent
@@ -63,10 +57,24 @@ export type WorkerOptions = {
   readonly trust?: LiveTrust | undefined;
   /** The sandbox's init. */
   readonly initPath: string;
+  /** What a keeper does for this worker. Without one, all of it is this process: so do tests and benches. */
+  readonly house?: House;
   readonly compilers: CompilerView;
   /** Where the audit log goes; undefined: none is kept. */
   readonly audit?: string | undefined;
   readonly log: (event: WorkerEvent) => void;
+};
+
+/** What must not be in the hand of whoever parses requests, as that has it. */
+export type House = {
+  /** Of `<stateDir>/store`. */
+  readonly writer: StoreWriter;
+  readonly slotOptions: (index: number) => SlotOptions;
+  readonly bounded: ControlGroups['bounded'];
+  readonly audit: AuditLog;
+  /** In the order of `listen`, then that of the Unix socket, if there is one. */
+  readonly listeners: readonly Listener[];
+  readonly release: () => void;
 };
 
 export type Worker = {
@@ -80,52 +88,22 @@ export type Worker = {
   readonly reopenLogs: () => void;
 };
 
-export type WorkerRefusal = {
-  readonly kind: 'refused';
-  readonly reason: 'insecure' | 'identity' | 'state' | 'sandbox' | 'listen';
-  readonly why: string;
-};
-
 export async function startWorker(options: WorkerOptions): Promise<Worker | WorkerRefusal> {
   const refusal = exposureRefusal(options);
   if (refusal !== undefined) return refusal;
-  try {
-    // Slots are other users than root: they have to get through, not to look around.
-    makeDirectory(options.stateDir, 0o711);
-    // `shoal join` may have made it, for the identity alone.
-    const { mode } = statSync(options.stateDir);
-    if ((mode & 0o011) !== 0o011) chmodSync(options.stateDir, (mode & 0o777) | 0o011);
-  } catch (error) {
-    return { kind: 'refused', reason: 'state', why: `cannot make ${options.stateDir}: ${(error as Error).message}` };
-  }
-  const flaw = stateDirFlaw(options.stateDir);
-  if (flaw !== undefined) {
-    const why = `${flaw}: whoever can change ${options.stateDir} can change what is compiled; choose another place with --state`;
-    return { kind: 'refused', reason: 'state', why };
-  }
-  const lock = await lockState(options.stateDir);
-  if (lock.kind === 'busy') return { kind: 'refused', reason: 'state', why: lock.why };
-  const { slots: size, initPath, stateDir, weights } = options;
+  const house = options.house ?? (await keepHouse(options));
+  if ('kind' in house) return house;
+  const { slots: size, weights } = options;
   const memory = memoryBounds(options.jobMemoryBytes);
-  const slots = await startSlots({
-    size,
-    initPath,
-    stateDir,
-    memory,
-    weights,
-    ...(options.contain && { contain: options.contain }),
-  });
+  const slots = await startSlots({ size, optionsOf: house.slotOptions, bounded: house.bounded, memory, weights });
   if (options.contain === 'none') options.log({ kind: 'uncontained' });
   if (slots.kind === 'refused') {
-    lock.release();
+    house.release();
     return { kind: 'refused', reason: 'sandbox', why: slots.why };
   }
-  const audit =
-    options.audit === undefined
-      ? noAudit
-      : openAuditLog({ path: options.audit, clock: realClock, now: () => Date.now() });
-  const parts = await openParts({ ...options, name: hostname(), slots, audit: audit.audit });
-  const running = { lock, slots, parts, audit };
+  const { audit, writer } = house;
+  const parts = await openParts({ ...options, name: hostname(), slots, writer, audit: audit.audit });
+  const running = { house, slots, parts, audit };
   try {
     const handlers = [...parts.handlers, ...membersOf(options.trust)];
     const log: WorkerOptions['log'] = (event) => {
@@ -134,7 +112,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
       options.log(event);
     };
     const told = { ...options, log: audited(log, audit.audit) };
-    const listening = await listenAll(told, handlers);
+    const listening = await listenAll(told, house, handlers);
     audit.audit({ event: 'started', addresses: listening.addresses });
     return workerOf({ ...running, ...listening, leaveFarm: belonging(told, listening) });
   } catch (error) {
@@ -143,8 +121,28 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
   }
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+async function keepHouse(options: WorkerOptions): Promise<House | WorkerRefusal> {
+  const { stateDir, initPath, listen, slots } = options;
+  const cannot = containRefusal(options.contain);
+  if (cannot !== undefined) return { kind: 'refused', reason: 'sandbox', why: cannot };
+  const lock = await claimState(stateDir);
+  if (lock.kind === 'refused') return lock;
+  const memory = memoryBounds(options.jobMemoryBytes);
+  const { spawnOf, groups } = openSlotHouse({ slots, initPath, stateDir, memory, contain: options.contain });
+  return {
+    writer: openStoreWriter(join(stateDir, 'store')),
+    slotOptions: spawnOf,
+    bounded: groups.bounded,
+    audit:
+      options.audit === undefined
+        ? noAudit
+        : openAuditLog({ path: options.audit, clock: realClock, now: () => Date.now() }),
+    listeners: [...listen.map((each): Listener => ({ kind: 'tcp', ...each })), ...(await unixListener(options))],
+    release: () => {
+      groups.close();
+      lock.release();
+    },
+  };
 }
 
 function membersOf(trust: LiveTrust | undefined): readonly Handler[] {
@@ -162,36 +160,6 @@ function belonging({ trust, log }: WorkerOptions, { serving, reached }: Listenin
   return belong({ trust, serving, listeners: reached, log });
 }
 
-/** Why a worker of this kind must not listen there. */
-function exposureRefusal({ listen, insecure, trust }: WorkerOptions): WorkerRefusal | undefined {
-  const now = trust?.current() ?? { kind: 'none' };
-  if (now.kind === 'broken') {
-    return { kind: 'refused', reason: 'identity', why: `the identity cannot be used: ${now.why}; ${now.remedy}` };
-  }
-  if (now.kind === 'farm') {
-    const { name, role, farm } = now.identity;
-    if (insecure) {
-      const why =
-        `this worker is ${name} in ${farm}, and serves its members: leave --insecure away, ` +
-        'or give a --state of its own to a worker that everybody may use';
-      return { kind: 'refused', reason: 'identity', why };
-    }
-    if (role !== 'client') return undefined;
-    const why = `${name} is a client in ${farm}: a worker joins by a code of \`shoal pair --role worker\``;
-    return { kind: 'refused', reason: 'identity', why };
-  }
-  const exposed = insecure ? undefined : listen.find(({ host }) => !isLoopback(host));
-  return exposed === undefined ? undefined : insecureRefusal(exposed);
-}
-
-function insecureRefusal({ host, port }: ListenAddress): WorkerRefusal {
-  const why =
-    `${host}:${port} can be reached from other boxes, and this worker has no identity to tell friend from stranger. ` +
-    'Make a farm with `shoal pair` (or `shoal worker` without --listen) on one box, join it with `shoal join CODE` on ' +
-    'the others; or listen on 127.0.0.1; or give --insecure if everybody who reaches the address may compile here';
-  return { kind: 'refused', reason: 'insecure', why };
-}
-
 type Listening = {
   readonly serving: Serving;
   readonly addresses: readonly string[];
@@ -202,8 +170,7 @@ type Listening = {
 
 const addressText = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
-async function listenAll(options: WorkerOptions, handlers: readonly Handler[]): Promise<Listening> {
-  const unix = await unixListener(options);
+async function listenAll(options: WorkerOptions, house: House, handlers: readonly Handler[]): Promise<Listening> {
   const { trust, log } = options;
   let reached: Listening['reached'] = [];
   const pairing = newPairingDoor(
@@ -216,10 +183,11 @@ async function listenAll(options: WorkerOptions, handlers: readonly Handler[]): 
     protocols: pairing.protocols,
   });
   const attempt = async (anyPort: boolean): Promise<Listening> => {
-    const tcp = options.listen.map(({ host, port, orAnyPort }): Listener => {
-      return { kind: 'tcp', host, port: anyPort && orAnyPort === true ? 0 : port };
+    const listeners = house.listeners.map((each, at): Listener => {
+      const isFree = anyPort && options.listen[at]?.orAnyPort === true;
+      return isFree && each.kind === 'tcp' ? { ...each, port: 0 } : each;
     });
-    const serving = await serve(handlers, [...tcp, ...unix], keeper);
+    const serving = await serve(handlers, listeners, keeper);
     const bound = options.listen.map(({ host }, at) => ({ host, port: serving.ports[at] ?? 0 }));
     const addresses = bound.map(({ host, port }) => addressText(host, port));
     reached = bound.filter(({ host }) => !isLoopback(host));
@@ -243,13 +211,13 @@ async function unixListener({ unixSocket: path, log }: WorkerOptions): Promise<L
 }
 
 type Running = {
-  readonly lock: StateLock;
+  readonly house: House;
   readonly slots: SlotPool;
   readonly parts: Parts;
   readonly audit: AuditLog;
 };
 
-async function close({ lock, slots, parts, audit }: Running): Promise<void> {
+async function close({ house, slots, parts, audit }: Running): Promise<void> {
   await slots.close();
   parts.toolchains.close();
   parts.results.close();
@@ -257,7 +225,7 @@ async function close({ lock, slots, parts, audit }: Running): Promise<void> {
   await parts.store.close();
   audit.audit({ event: 'stopped' });
   await audit.close();
-  lock.release();
+  house.release();
 }
 
 // An answer's last frame follows it in a later turn of the event loop; a client may take the end of the connection for

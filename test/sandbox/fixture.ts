@@ -5,15 +5,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  hostPaths,
-  isRefusal,
-  startSlot,
-  type SandboxJob,
-  type SandboxResult,
-  type Slot,
-  type SlotOptions,
-} from '../../src/worker/sandbox.ts';
+import { isRefusal, startSlot, type SandboxJob, type SandboxResult, type Slot } from '../../src/worker/sandbox.ts';
+import { hostPaths, type SlotSpawn } from '../../src/worker/slot-process.ts';
 
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 
@@ -24,7 +17,7 @@ export function sourceOf(path: string): string {
 export type Fixture = {
   /** Mode 0700: what a slot of root's can reach of it, it can because init took hold of it before it gave root up. */
   readonly directory: string;
-  readonly options: SlotOptions;
+  readonly options: SlotSpawn;
   readonly slot: Slot;
   /** A static program that tries what a job must not be able to do. */
   readonly intruder: Buffer;
@@ -52,7 +45,7 @@ export async function openFixture(): Promise<Fixture> {
   compile([sourceOf('test/sandbox/intruder.c')], intruder);
   const stateDir = join(directory, 'state');
   mkdirSync(join(stateDir, 'empty'), { recursive: true });
-  const options: SlotOptions = { initPath, stateDir, host: true, ...runAs };
+  const options: SlotSpawn = { initPath, stateDir, host: true, ...runAs };
   const slot = await startSlot(options);
   if (isRefusal(slot)) throw new Error(slot.why);
   const close = async (): Promise<void> => {

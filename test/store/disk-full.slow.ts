@@ -8,12 +8,18 @@ import test from 'node:test';
 import { realClock } from '../../src/observe/clock.ts';
 import { digestOf } from '../../src/reapi/digest.ts';
 import { openDiskStore } from '../../src/store/disk.ts';
+import { openStoreWriter } from '../../src/store/store-writer.ts';
 
 test('a full disk refuses blobs, keeps those that it has, and takes new ones once there is room', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'shoal-full-'));
   execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=2m', 'shoal-test', directory]);
   try {
-    const store = await openDiskStore({ directory, maxBytes: 1 << 30, clock: realClock });
+    const store = await openDiskStore({
+      directory,
+      writer: openStoreWriter(directory),
+      maxBytes: 1 << 30,
+      clock: realClock,
+    });
     const blobs = Array.from({ length: 40 }, (_, at) => Buffer.alloc(100_000, `blob ${at} `));
     const written = [];
     for (const bytes of blobs) {

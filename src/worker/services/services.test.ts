@@ -44,6 +44,7 @@ import type { BlobStore } from '../../store/blob-store.ts';
 import { openDiskStore } from '../../store/disk.ts';
 import { openClients } from '../clients.ts';
 import { newDirectories } from '../directories.ts';
+import { openStoreWriter } from '../../store/store-writer.ts';
 import { newUploads, withoutIdling, type Uploads } from '../uploads.ts';
 import { actionCacheService } from './action-cache.ts';
 import { byteStreamService } from './bytestream.ts';
@@ -69,11 +70,17 @@ const byteStream = (method: string): string => `/google.bytestream.ByteStream/${
 async function withServices(body: (world: World) => Promise<void>): Promise<void> {
   await zstdReady();
   await inDirectory(async (directory) => {
-    const store = await openDiskStore({ directory, maxBytes: 1 << 28, clock: realClock });
-    const results = openActionCache({ path: join(directory, 'results'), store, clock: realClock });
+    const writer = openStoreWriter(directory);
+    const store = await openDiskStore({ directory, writer, maxBytes: 1 << 28, clock: realClock });
+    const results = openActionCache({ path: join(directory, 'results'), writer, store, clock: realClock });
     const uploads = newUploads();
     const audited: AuditEvent[] = [];
-    const clients = openClients({ store, directories: newDirectories(store), path: join(directory, 'holders') });
+    const clients = openClients({
+      store,
+      directories: newDirectories(store),
+      path: join(directory, 'holders'),
+      writer,
+    });
     const handlers = [
       ...capabilitiesService({ name: 'test', slots: 3, toolchains: () => [] }),
       ...casService({ clients, uploads }),

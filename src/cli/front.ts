@@ -1,0 +1,168 @@
+// `shoal front`: the part of a worker that has the network. Started by the keeper (worker.ts) through the init's `front`,
+// which has confined it already, with a socket to the keeper and sockets that listen.
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { noAudit } from '../observe/audit-log.ts';
+import type { Listener } from '../reapi/doors.ts';
+import { firstListener, keeperFd } from '../worker/keeper/front-process.ts';
+import type { FrontGiven } from '../worker/keeper/keeper.ts';
+import { remoteTrust } from '../worker/keeper/remote-identity.ts';
+import { connectKeeper } from '../worker/keeper/remote-writer.ts';
+import { doorName } from '../worker/keeper/slot-door.ts';
+import { countersOf } from '../worker/control-groups.ts';
+import type { Commands } from '../worker/commands.ts';
+import { localCompilers } from '../worker/local-compilers.ts';
+import { startWorker, type Worker, type WorkerEvent } from '../worker/worker.ts';
+import type { PairingEvent } from '../trust/pairing-server.ts';
+import type { Invocation } from './main.ts';
+
+export type FrontSettings = FrontGiven & {
+  readonly slots: number;
+  readonly weights: readonly (readonly [client: string, weight: number])[];
+  readonly jobMemoryBytes?: number;
+  readonly commands?: Commands;
+  readonly contain?: 'none';
+  readonly hasIdentity: boolean;
+  readonly stateDir: string;
+  readonly storeBytes: number;
+  readonly insecure: boolean;
+  readonly path: string | undefined;
+};
+
+function refusalText({ address, reason, name, untold }: Extract<WorkerEvent, { kind: 'refused-peer' }>): string {
+  const who = name === undefined ? '' : ` (${name})`;
+  return `refused ${address}: ${reason}${who}${untold === 0 ? '' : `; before it ${untold} more`}`;
+}
+
+export function pairingText(event: PairingEvent): string {
+  if (event.kind === 'admitted') return `${event.name} (${event.role}) has joined the farm from ${event.address}`;
+  return `${event.address} has not joined the farm: ${event.why}`;
+}
+
+const uncontainedText =
+  'WARNING: --contain=none: compiles run without namespaces. Each has a user, a root directory, limits and a filter of ' +
+  'system calls of its own, and no network; but a hole in the kernel, or a job that finds its way out of the directory, is ' +
+  'on this box, sees its processes, and can fill its disk. Let only people use it whom you would give a login here';
+
+function eventText(event: WorkerEvent): string | undefined {
+  switch (event.kind) {
+    case 'listening':
+    case 'socket-taken':
+      return undefined;
+    case 'uncontained':
+      return uncontainedText;
+    case 'toolchain-found':
+      return `toolchain ${event.hash.slice(0, 12)}: ${event.driver} ${event.version}`;
+    case 'toolchain-gone':
+      return `toolchain ${event.hash.slice(0, 12)} has gone: ${event.driver} was changed or removed`;
+    case 'toolchain-broken':
+      return `a toolchain cannot be used: ${event.driver} ${event.why}`;
+    case 'refused-peer':
+      return refusalText(event);
+    case 'pairing':
+      return pairingText(event.event);
+    case 'revoked':
+      return `${event.name} was put out of the farm`;
+    case 'renewed':
+      return `the certificate was renewed, until ${new Date(event.until).toISOString()}`;
+    case 'renewal-failed':
+      return `the certificate could not be renewed: ${event.why}`;
+  }
+}
+
+function say(text: string): void {
+  process.stderr.write(`shoal: ${text}\n`);
+}
+
+/** What only newer kernels have: all of it since 6.2. */
+function tellConfinement(version: number, ownUser: boolean): void {
+  if (version >= 3) return;
+  const left = ownUser ? 'kept from the store by its user alone' : 'not kept from the store and the identity';
+  say(`this kernel lacks Landlock, or has an old one: what parses requests is ${left}`);
+}
+
+/** Descriptors as the keeper gave them: of each address, then of the Unix socket. */
+function listenersOf({ sockets, listen }: FrontSettings): readonly Listener[] {
+  let next = firstListener;
+  return sockets.map((count, index): Listener => {
+    const first = next;
+    next += count;
+    const at = index < listen.length ? 'network' : 'unix';
+    return { kind: 'inherited', at, fds: Array.from({ length: count }, (_, each) => first + each) };
+  });
+}
+
+export async function frontCommand({ args, env }: Invocation): Promise<void> {
+  const settings = JSON.parse(args[0] ?? '') as FrontSettings;
+  keepHeapSmall();
+  optimizeLate();
+  process.umask(0o022);
+  tellConfinement(Number(env['SHOAL_LANDLOCK']), settings.ownUser);
+  const keeper = connectKeeper(keeperFd, (why) => {
+    say(`the keeper does not answer: ${why}`);
+    process.exit(1);
+  });
+  const { stateDir, path, groups, weights, hasIdentity } = settings;
+  const worker = await startWorker({
+    ...settings,
+    weights: new Map(weights),
+    trust: hasIdentity ? remoteTrust(keeper.ask) : undefined,
+    initPath: '',
+    compilers: localCompilers(path, join(stateDir, 'digests')),
+    house: {
+      writer: keeper.writer,
+      // Relative to the working directory, for a socket's path is bounded to 107 bytes.
+      slotOptions: (index) => ({
+        door: doorName(index),
+        group: countersOf(groups.files[index]),
+        ...(settings.contain && { contain: settings.contain }),
+      }),
+      bounded: groups.bounded,
+      audit: { ...noAudit, audit: keeper.note },
+      listeners: listenersOf(settings),
+      release: () => undefined,
+    },
+    log: (event) => {
+      const text = eventText(event);
+      if (text !== undefined) say(text);
+    },
+  });
+  if (worker.kind === 'refused') {
+    say(worker.why);
+    process.exitCode = 1;
+    return;
+  }
+  endOnSignals(worker);
+  keeper.ready();
+}
+
+/**
+ * V8 doubles the space for new objects up to three times 16 MB as long as it meets garbage: 160 MB resident under load,
+ * against 116 without that, for about 0.2 ms of CPU a job. It reads this flag each time it would grow.
+ */
+function keepHeapSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
+}
+
+/**
+ * V8 begins to optimize a function after some 130 KB of executed bytecode. At a job or two a second that is 1.6 ms of CPU
+ * a job for the first thousand jobs, in threads beside the main one, which gains nothing that could be measured; with
+ * 1 MB what a busy worker runs all the time is still optimized.
+ */
+function optimizeLate(): void {
+  setFlagsFromString('--interrupt-budget=1000000');
+}
+
+function endOnSignals(worker: Worker): void {
+  let signals = 0;
+  const end = (): void => {
+    signals += 1;
+    const ended = signals === 1 ? worker.drain() : worker.stop();
+    ended.then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+}

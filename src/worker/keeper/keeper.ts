@@ -1,0 +1,231 @@
+// The keeper: the process that `shoal worker` is. It has what must not be in the hand of whoever parses requests: the
+// store's finished files, the identity, the right to start slots; and it parses nothing but the front's few words
+// (wire.ts). The front, a child of it, has the network (launcher/init_front.c says what it has not).
+//
+//   keeper ──socket: writes──▶ front ◀── clients
+//      │                         │
+//      └──starts── slots ◀──door─┘
+//
+// The front's end is not the worker's: it is started again, a few times. The keeper's end is that of all.
+import { rmSync } from 'node:fs';
+import type { AuditEvent, AuditLog } from '../../observe/audit-log.ts';
+import { openStoreWriter, type StoreWriter } from '../../store/store-writer.ts';
+import type { LiveTrust } from '../../trust/live-trust.ts';
+import type { PairingEvent } from '../../trust/pairing-server.ts';
+import type { ControlGroups, CounterFiles } from '../control-groups.ts';
+import type { MemoryBounds } from '../memory-bounds.ts';
+import { containRefusal, openSlotHouse } from '../slot-process.ts';
+import { clearStaleSocket, type StateLock } from '../state-lock.ts';
+import { claimState, exposureRefusal, type ListenAddress, type WorkerRefusal } from '../claims.ts';
+import { startFront, type FrontEnd, type FrontProcess } from './front-process.ts';
+import { holdListeners, type HeldListeners } from './listeners.ts';
+import { KeeperWireError } from './wire.ts';
+import { preparePlaces, type Places } from './places.ts';
+import { openIdentityDesk } from './identity-desk.ts';
+import { openSlotDoors, type SlotDoors } from './slot-door.ts';
+
+export type KeeperOptions = {
+  readonly listen: readonly ListenAddress[];
+  readonly unixSocket: string;
+  readonly slots: number;
+  readonly stateDir: string;
+  readonly memory: MemoryBounds;
+  readonly contain?: 'none';
+  readonly insecure: boolean;
+  readonly trust: LiveTrust | undefined;
+  readonly audit: AuditLog;
+  readonly pairing: (event: PairingEvent) => void;
+  readonly initPath: string;
+  readonly needed: readonly string[];
+  /** What becomes the front, given what it listens on. */
+  readonly frontArgv: (given: FrontGiven) => readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly onReady: (addresses: readonly ListenAddress[]) => void;
+  readonly log: (text: string) => void;
+};
+
+export type FrontGiven = {
+  readonly listen: readonly ListenAddress[];
+  readonly hasUnixSocket: boolean;
+  readonly ownUser: boolean;
+  /** How many sockets each of `listen` is, and the last of them the Unix socket's. */
+  readonly sockets: readonly number[];
+  readonly groups: SlotGroups;
+};
+
+/** Of the slots: what bounds them, and where their kills are counted. */
+export type SlotGroups = {
+  readonly bounded: ControlGroups['bounded'];
+  readonly files: readonly (CounterFiles | undefined)[];
+};
+
+export type RunningKeeper = {
+  readonly kind: 'keeper';
+  /** The first lets jobs end, the second does not. */
+  readonly signal: () => void;
+  /** The status to end with, when nothing is left. */
+  readonly ended: Promise<number>;
+};
+
+const mostRestarts = 5;
+const restartsWithinMs = 10 * 60_000;
+// A front that was asked twice to end does so within a second, unless it is stuck.
+const endPatienceMs = 10_000;
+
+type House = {
+  readonly lock: StateLock;
+  readonly places: Places;
+  readonly writer: StoreWriter;
+  readonly doors: SlotDoors;
+  readonly groups: ControlGroups;
+  readonly answerTo: (question: string) => Promise<string>;
+  readonly unixSocket: string | undefined;
+};
+
+const noIdentity = async (): Promise<string> =>
+  Promise.resolve(JSON.stringify({ kind: 'error', isRevocations: false, why: 'this worker has no identity' }));
+
+async function openHouse(options: KeeperOptions, lock: StateLock): Promise<House> {
+  const { stateDir, initPath, slots, memory, contain, unixSocket, trust, pairing, log } = options;
+  const places = preparePlaces(stateDir);
+  const writer = openStoreWriter(places.store);
+  const { spawnOf, groups } = openSlotHouse({ slots, initPath, stateDir, memory, contain });
+  const doors = await openSlotDoors({ directory: places.frontDir, slots, spawnOf, group: places.front });
+  const answerTo =
+    trust === undefined ? noIdentity : openIdentityDesk({ trust, nowMs: () => Date.now(), log: pairing });
+  const isFree = await clearStaleSocket(unixSocket);
+  // Another worker of this user serves there; this one is reached by its port.
+  if (!isFree) log(`another worker serves ${unixSocket}: builds on this box find that one`);
+  return { lock, places, writer, doors, groups, answerTo, unixSocket: isFree ? unixSocket : undefined };
+}
+
+async function closeHouse({ lock, doors, groups, unixSocket }: House, { audit, trust }: KeeperOptions): Promise<void> {
+  if (unixSocket !== undefined) rmSync(unixSocket, { force: true });
+  await doors.close();
+  groups.close();
+  trust?.close();
+  await audit.close();
+  lock.release();
+}
+
+const auditEvents: ReadonlySet<unknown> = new Set<AuditEvent['event']>([
+  'started',
+  'stopped',
+  'job',
+  'refused',
+  'peer-refused',
+  'joined',
+  'join-refused',
+  'revoked',
+]);
+
+/** The front's word for it: a line that nobody can take back, but not one that proves itself. */
+function noteIn(audit: AuditLog, line: string): void {
+  const event = JSON.parse(line) as Partial<Record<'event', unknown>> | null;
+  if (!auditEvents.has(event?.event)) throw new KeeperWireError('a line of the audit log that is none');
+  audit.audit(event as AuditEvent);
+}
+
+export async function startKeeper(options: KeeperOptions): Promise<RunningKeeper | WorkerRefusal> {
+  const refusal = exposureRefusal(options);
+  if (refusal !== undefined) return refusal;
+  const cannot = containRefusal(options.contain);
+  if (cannot !== undefined) return { kind: 'refused', reason: 'sandbox', why: cannot };
+  const lock = await claimState(options.stateDir);
+  if (lock.kind === 'refused') return lock;
+  let house: House;
+  try {
+    house = await openHouse(options, lock);
+  } catch (error) {
+    lock.release();
+    return { kind: 'refused', reason: 'state', why: `${options.stateDir}: ${(error as Error).message}` };
+  }
+  let held: HeldListeners;
+  try {
+    held = await holdListeners(options.listen, house.unixSocket);
+  } catch (error) {
+    await closeHouse(house, options);
+    return { kind: 'refused', reason: 'listen', why: (error as Error).message };
+  }
+  return watch(options, house, held);
+}
+
+function launch(options: KeeperOptions, house: House, held: HeldListeners): FrontProcess {
+  const { initPath, needed, frontArgv, env, audit, onReady, log } = options;
+  const { places, writer, answerTo, groups, unixSocket } = house;
+  const argv = frontArgv({
+    listen: held.addresses,
+    hasUnixSocket: unixSocket !== undefined,
+    ownUser: places.front !== undefined,
+    sockets: held.fds.map(({ length }) => length),
+    groups: { bounded: groups.bounded, files: groups.slots.map(({ files }) => files) },
+  });
+  const front = startFront({
+    initPath,
+    places,
+    needed,
+    argv,
+    env,
+    listeners: held.fds.flat(),
+    writer,
+    answerTo,
+    note: (line) => noteIn(audit, line),
+    onReady: () => onReady(held.addresses),
+    log,
+  });
+  held.letGo();
+  return front;
+}
+
+function endText(end: FrontEnd): string {
+  return end.kind === 'killed' ? end.why : `with status ${end.status}`;
+}
+
+function watch(options: KeeperOptions, house: House, first: HeldListeners): RunningKeeper {
+  let front = launch(options, house, first);
+  let signals = 0;
+  const restarts: number[] = [];
+
+  const mayRestart = (end: FrontEnd): boolean => {
+    const now = Date.now();
+    while ((restarts[0] ?? now) < now - restartsWithinMs) restarts.shift();
+    return end.wasReady && restarts.push(now) <= mostRestarts;
+  };
+
+  const untilOver = async (): Promise<number> => {
+    for (;;) {
+      const end = await front.ended;
+      if (signals > 0) return end.kind === 'ended' ? end.status : 1;
+      if (!end.wasReady && end.kind === 'ended') return end.status;
+      if (!mayRestart(end)) {
+        options.log(`the process that serves has ended (${endText(end)}) once too often`);
+        return 1;
+      }
+      options.log(`the process that serves has ended (${endText(end)}): its jobs are lost, it is started again`);
+      const held = await holdListeners(first.addresses, house.unixSocket);
+      // Asked to end meanwhile: there is nothing that could be asked.
+      if (signals > 0) {
+        held.letGo();
+        return 0;
+      }
+      front = launch({ ...options, onReady: () => undefined }, house, held);
+    }
+  };
+
+  const ended = untilOver()
+    .catch((error: unknown) => {
+      options.log(`the process that serves cannot be started again: ${(error as Error).message}`);
+      return 1;
+    })
+    .then(async (status) => {
+      await closeHouse(house, options);
+      return status;
+    });
+
+  const signal = (): void => {
+    signals += 1;
+    front.signal('SIGTERM');
+    if (signals > 1) setTimeout(() => front.signal('SIGKILL'), endPatienceMs).unref();
+  };
+  return { kind: 'keeper', signal, ended };
+}
