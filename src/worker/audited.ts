@@ -1,6 +1,13 @@
 // What a worker's log and its audit log both tell: who came, and who was not let in.
 import type { AuditEvent } from '../observe/audit-log.ts';
+import type { PairingEvent } from '../trust/pairing-server.ts';
 import type { WorkerEvent } from './worker.ts';
+
+export function joinAuditOf(event: PairingEvent): AuditEvent {
+  const { address } = event;
+  if (event.kind === 'admitted') return { event: 'joined', address, name: event.name, role: event.role };
+  return { event: 'join-refused', address, why: `${event.reason}: ${event.why}` };
+}
 
 function auditEventOf(event: WorkerEvent): AuditEvent | undefined {
   switch (event.kind) {
@@ -9,12 +16,8 @@ function auditEventOf(event: WorkerEvent): AuditEvent | undefined {
       const why = untold === 0 ? reason : `${reason}; before it ${untold} more`;
       return { event: 'peer-refused', address, ...(name === undefined ? {} : { name }), why };
     }
-    case 'pairing': {
-      const { event: paired } = event;
-      const { address } = paired;
-      if (paired.kind === 'admitted') return { event: 'joined', address, name: paired.name, role: paired.role };
-      return { event: 'join-refused', address, why: `${paired.reason}: ${paired.why}` };
-    }
+    case 'pairing':
+      return joinAuditOf(event.event);
     case 'revoked':
       return { event: 'revoked', name: event.name };
     default:

@@ -12,6 +12,7 @@ import type { AuditEvent, AuditLog } from '../../observe/audit-log.ts';
 import { openStoreWriter, type StoreWriter } from '../../store/store-writer.ts';
 import type { LiveTrust } from '../../trust/live-trust.ts';
 import type { PairingEvent } from '../../trust/pairing-server.ts';
+import { joinAuditOf } from '../audited.ts';
 import type { ControlGroups, CounterFiles } from '../control-groups.ts';
 import type { MemoryBounds } from '../memory-bounds.ts';
 import { containRefusal, openSlotHouse } from '../slot-process.ts';
@@ -86,7 +87,11 @@ const noIdentity = async (): Promise<string> =>
   Promise.resolve(JSON.stringify({ kind: 'error', isRevocations: false, why: 'this worker has no identity' }));
 
 async function openHouse(options: KeeperOptions, lock: StateLock): Promise<House> {
-  const { stateDir, initPath, slots, memory, contain, unixSocket, trust, pairing, log } = options;
+  const { stateDir, initPath, slots, memory, contain, unixSocket, trust, audit, log } = options;
+  const pairing = (event: PairingEvent): void => {
+    audit.audit(joinAuditOf(event));
+    options.pairing(event);
+  };
   const places = preparePlaces(stateDir);
   const writer = openStoreWriter(places.store);
   const { spawnOf, groups } = openSlotHouse({ slots, initPath, stateDir, memory, contain });
