@@ -93,17 +93,20 @@ int main(int argc, char **argv)
 {
 	if (argc < 1)
 		return 127;
+	bool prefixed = false;
 	struct command command = {.argv = argv, .closed = hold_closed_descriptors()};
 	/* More than once for `shoal shoal gcc`: a compiler launcher within a compiler launcher. */
 	while (strcmp(base_of(command.argv[0]), "shoal") == 0) {
 		char **words = ++command.argv;
+		prefixed = true;
 		if (!*words || **words == '-' || is_subcommand(*words)) {
 			exec_command_line(words);
 			return 127;
 		}
 	}
 	if (!find_compiler(&command)) {
-		fprintf(stderr, "shoal: %s: no such compiler on PATH\n", command.argv[0]);
+		fprintf(stderr, "shoal: %s: %sno such compiler on PATH\n", command.argv[0],
+			prefixed ? "no subcommand (`shoal help` lists them), and " : "");
 		return 127;
 	}
 	struct answer answer = {0};

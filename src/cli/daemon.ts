@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { startClient } from '../client/compose.ts';
 import { logTo } from '../observe/log-file.ts';
 import { stateDir } from '../user-directories.ts';
+import { refuses } from './fail.ts';
 import type { Invocation } from './main.ts';
 
 // A daemon lives for a build, and most of its code runs a few hundred times. V8 would spend a third of the daemon's CPU
@@ -16,6 +17,7 @@ const shortLife = ['--interrupt-budget=1000000', '--no-wasm-tier-up'];
 const smallHeap = ['--semi-space-growth-factor=1', '--heap-growing-percent=50'];
 
 export async function daemonCommand({ args, env }: Invocation): Promise<void> {
+  if (refuses(args, ['--for-session'], 'daemon')) return;
   for (const flag of [...shortLife, ...smallHeap]) setFlagsFromString(flag);
   const logFile = join(stateDir(env), 'daemon.log');
   const log = (line: string): void => {

@@ -24,7 +24,10 @@ function candidateLines({ candidates, attempts, here, end }: JobTrail): string[]
   });
   if (here !== undefined) {
     const chosen = end.kind === 'here' && end.reason === 'sooner-here' ? '   <- ran here' : '';
-    lines.push(`    this box: ${ms(here.totalMs)} = ${homeCost} × compile ${ms(here.compileMs)}${chosen}`);
+    const there = candidates.find((one) => one.kind !== 'not' && one.host === first?.host);
+    const isSooner = there !== undefined && there.kind !== 'not' && here.totalMs < there.finish.totalMs;
+    const passed = chosen === '' && isSooner ? '   not asked: a slot of the farm was free' : chosen;
+    lines.push(`    this box: ${ms(here.totalMs)} = ${homeCost} × compile ${ms(here.compileMs)}${passed}`);
   }
   return lines;
 }
@@ -68,7 +71,7 @@ async function trailFor(file: string | undefined, { env }: Invocation): Promise<
 
 export async function explainCommand(invocation: Invocation): Promise<void> {
   const [word, ...more] = invocation.args.filter((arg) => arg !== '--json');
-  if (word === undefined || more.length > 0) {
+  if (word === undefined || more.length > 0 || word.startsWith('--')) {
     process.stderr.write('shoal: explain needs a source or an object, or `last`: shoal explain src/main.c\n');
     process.exitCode = 2;
     return;

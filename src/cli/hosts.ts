@@ -3,6 +3,7 @@ import { askOnce } from '../client/attach.ts';
 import { inspectHostsAlone } from '../client/compose.ts';
 import type { HostReport } from '../client/host-report.ts';
 import { settingsFrom } from '../client/settings.ts';
+import { refuses } from './fail.ts';
 import type { Invocation } from './main.ts';
 
 const speedText = (speed: number | undefined): string => (speed === undefined ? '-' : `${speed} ×`);
@@ -43,6 +44,7 @@ async function reports({ env }: Invocation): Promise<readonly HostReport[] | str
 }
 
 export async function hostsCommand(invocation: Invocation): Promise<void> {
+  if (refuses(invocation.args, ['--json'], 'hosts [--json]')) return;
   const hosts = await reports(invocation);
   if (typeof hosts === 'string') {
     process.stderr.write(`shoal: ${hosts}\n`);

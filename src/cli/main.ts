@@ -127,6 +127,8 @@ const expectedErrors: ReadonlySet<unknown> = new Set([
 
 /** Runs the command line `argv` (without node and script). Sets process.exitCode. */
 export async function main(argv: readonly string[]): Promise<void> {
+  // Whoever reads what we say may go away (`2>&1 | head`): the build goes on, and ends as it ends.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const parsed = parseCommandLine(argv, process.env, fileURLToPath(import.meta.url));
   if (parsed.kind === 'text') {
     (parsed.status === 0 ? process.stdout : process.stderr).write(parsed.text);

@@ -8,7 +8,9 @@ export type ProgressLine = { readonly show: (progress: Progress) => void; readon
 
 export function progressText({ running, here, waiting, remote, cached, local, slots }: Progress): string {
   const behind = waiting === 0 ? '' : `, ${waiting} waiting`;
-  return `shoal: ${remote + cached + local} done (${remote} remote, ${cached} cached, ${local} here), ${running} in the farm of ${slots} slots, ${here} here${behind}`;
+  const done = `${remote + cached + local} done (${remote} remote, ${cached} cached, ${local} here)`;
+  const queued = running > slots ? ` and ${running - slots} queued for it` : '';
+  return `shoal: ${done}, ${Math.min(running, slots)} in the farm of ${slots} slots${queued}, ${here} here${behind}`;
 }
 
 /** A line on the terminal `stream`, or undefined where it is none or too small. */

@@ -10,17 +10,26 @@ import type { Invocation } from './main.ts';
 const liveProgressMs = 250;
 const plainProgressMs = 5000;
 
-/** True if make's arguments choose a number of jobs: -j, -j8, --jobs=8, also in a bundle such as -kj8. */
-export function choosesJobs(args: readonly string[]): boolean {
-  return args.some((arg) => /^(-[a-zA-Z]*j[0-9]*$|--jobs(=|$))/.test(arg));
+// -j in a bundle comes after letters that take no value of their own: -Cobj is a directory.
+const jobsWord = /^(-[bBdehikLmnpqrRsStvw]*j[0-9]*$|--jobs(=|$))/;
+
+/** The words of MAKEFLAGS: the first may be a bundle of letters without its dash. */
+function flagWords(text = ''): string[] {
+  const [first = '', ...rest] = text.trim().split(/\s+/);
+  return [/^[a-zA-Z0-9]+$/.test(first) ? `-${first}` : first, ...rest];
+}
+
+/** True if make is told a number of jobs: -j, -j8, --jobs=8, also in a bundle such as -kj8, or in MAKEFLAGS. */
+export function choosesJobs(args: readonly string[], env: Invocation['env']): boolean {
+  return [...args, ...flagWords(env['MAKEFLAGS'])].some((word) => jobsWord.test(word));
 }
 
 // With one more than the slots a build takes a quarter longer (test/simulator): a slot that becomes free then waits for
 // make, and there is little to choose from. What comes home waits at the gate, so more does no harm.
 const jobsPerSlot = 2;
 
-function makeCommand(args: readonly string[]): (slots: number) => readonly [string, ...string[]] {
-  return (slots) => (choosesJobs(args) ? ['make', ...args] : ['make', `-j${jobsPerSlot * slots}`, ...args]);
+function makeCommand({ args, env }: Invocation): (slots: number) => readonly [string, ...string[]] {
+  return (slots) => (choosesJobs(args, env) ? ['make', ...args] : ['make', `-j${jobsPerSlot * slots}`, ...args]);
 }
 
 type ProgressReport = ProgressLine & { readonly everyMs: number };
@@ -59,7 +68,8 @@ function endAs(status: BuildEnd['status']): void {
   process.kill(process.pid, status.signal);
 }
 
-export async function runCommand({ name, args, env, mainScript }: Invocation): Promise<void> {
+export async function runCommand(invocation: Invocation): Promise<void> {
+  const { name, args, env, mainScript } = invocation;
   const words = args[0] === '--' ? args.slice(1) : args;
   const [program, ...rest] = words;
   if (name === 'run' && program === undefined) {
@@ -70,7 +80,7 @@ export async function runCommand({ name, args, env, mainScript }: Invocation): P
   const settings = settingsFrom(env);
   const progress = progressTo(process.stderr);
   const end = await runBuild({
-    command: name === 'make' ? makeCommand(args) : () => [program ?? '', ...rest],
+    command: name === 'make' ? makeCommand(invocation) : () => [program ?? '', ...rest],
     settings,
     env,
     mainScript,

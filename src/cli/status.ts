@@ -1,6 +1,7 @@
 // `shoal status [--json]`: what the client daemon of this user is doing.
 import { askOnce } from '../client/attach.ts';
 import type { Status } from '../client/control.ts';
+import { refuses } from './fail.ts';
 import type { Invocation } from './main.ts';
 
 export function statusText(status: Status): string {
@@ -18,6 +19,7 @@ export function statusText(status: Status): string {
 }
 
 export async function statusCommand({ args }: Invocation): Promise<void> {
+  if (refuses(args, ['--json'], 'status [--json]')) return;
   const json = args.includes('--json');
   const answer = await askOnce({ op: 'status' });
   if (answer?.kind !== 'status') {

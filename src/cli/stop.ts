@@ -3,6 +3,8 @@
 import { rmSync } from 'node:fs';
 import { askOnce, processGone, StuckDaemonError } from '../client/attach.ts';
 import { daemonProcess } from '../client/daemon-process.ts';
+import { refuses } from './fail.ts';
+import type { Invocation } from './main.ts';
 import { openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
 
 const patienceMs = 10_000;
@@ -32,7 +34,8 @@ async function expectGone(pid: number): Promise<void> {
   process.exitCode = 1;
 }
 
-export async function stopCommand(): Promise<void> {
+export async function stopCommand({ args }: Invocation): Promise<void> {
+  if (refuses(args, [], 'stop')) return;
   const directory = openRuntimeDir();
   try {
     const answer = await askOnce({ op: 'stop' });

@@ -11,6 +11,7 @@ import { cacheDir } from '../user-directories.ts';
 import { answerPatienceMs, askFor, openOrStart, processGone, type Line } from './attach.ts';
 import type { ControlAnswer, Progress, SessionRequest } from './control.ts';
 import { layOutNames } from './names.ts';
+import { RuntimeDirError } from '../trust/runtime-dir.ts';
 import { newSessionId, sessionVariable } from './session.ts';
 import type { Settings } from './settings.ts';
 
@@ -45,9 +46,24 @@ type Session = { readonly line: Line; readonly slots: number; readonly pid: numb
 /** A build, and the name by which its compiles find its session. */
 type Build = BuildRequest & { readonly id: string };
 
+/** Somebody else's directory where ours should be is no reason for a build to fail. */
+async function lineOf(
+  open: () => Promise<Line | undefined>,
+  warn: BuildRequest['warn'],
+): Promise<Line | 'no-place' | undefined> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!(error instanceof RuntimeDirError)) throw error;
+    warn(`shoal: ${error.message}; until then builds run here, without the farm`);
+    return 'no-place';
+  }
+}
+
 async function openSession(request: Build): Promise<Session | undefined> {
   const { warn } = request;
-  const line = await openOrStart(sessionRequest(request, false), request.mainScript);
+  const line = await lineOf(() => openOrStart(sessionRequest(request, false), request.mainScript), warn);
+  if (line === 'no-place') return undefined;
   const session = await sessionOn(line, warn);
   if (session === undefined && line === undefined) {
     warn('shoal: the client daemon did not start, so this build runs here without it (`shoal daemon` shows why)');
@@ -87,9 +103,13 @@ async function sessionOn(line: Line | undefined, warn: BuildRequest['warn']): Pr
 async function reopenSession(request: Build, ending: boolean): Promise<Session | undefined> {
   request.warn('shoal: the client daemon ended in mid-build; the summary will count from its restart');
   const adopting = sessionRequest(request, true);
-  const line = await askFor(restartPatienceMs, adopting);
-  if (line !== undefined || ending) return sessionOn(line, request.warn);
-  return sessionOn(await openOrStart(adopting, request.mainScript), request.warn);
+  const { warn, mainScript } = request;
+  const reopened = async (): Promise<Line | undefined> => {
+    const line = await askFor(restartPatienceMs, adopting);
+    return line !== undefined || ending ? line : openOrStart(adopting, mainScript);
+  };
+  const line = await lineOf(reopened, warn);
+  return line === 'no-place' ? undefined : sessionOn(line, warn);
 }
 
 async function buildEnvironment({ id, env }: Build): Promise<NodeJS.ProcessEnv> {

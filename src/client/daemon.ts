@@ -9,7 +9,7 @@ import { addToTally, takeFromTally, type JobEnd } from '../observe/tally.ts';
 import { temporarySocket, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
-import { runJob, underStrict, type JobAnswer, type RunHere } from './job.ts';
+import { runJob, type JobAnswer, type RunHere } from './job.ts';
 import {
   decodeRequest,
   completedFrames,
@@ -228,10 +228,8 @@ async function farmOut(daemon: Daemon, socket: Socket, { request, session }: Job
   const beat = setInterval(() => socket.write(heartbeat), heartbeatMs);
   session.jobs.add(abort);
   try {
-    return await runJob(daemon.world, session, { request, signal: abort.signal });
-  } catch (error) {
-    daemon.log(`a job failed: ${(error as Error).stack ?? String(error)}`);
-    return underStrict(session, { kind: 'here', reason: 'client-failed', detail: (error as Error).message });
+    const onError = (error: unknown): void => daemon.log(`a job failed: ${(error as Error).stack ?? String(error)}`);
+    return await runJob(daemon.world, session, { request, signal: abort.signal, onError });
   } finally {
     session.jobs.delete(abort);
     clearInterval(beat);

@@ -60,10 +60,19 @@ const mostHosts = 3;
 export async function runJob(
   world: ClientWorld,
   session: Session,
-  job: { readonly request: LauncherRequest; readonly signal: AbortSignal },
+  job: {
+    readonly request: LauncherRequest;
+    readonly signal: AbortSignal;
+    /** An error of ours: the compile runs here. */
+    readonly onError: (error: unknown) => void;
+  },
 ): Promise<JobAnswer> {
   const draft = newDraft(world.clock.nowMs());
-  const answer = underStrict(session, await sendJob(world, session, { ...job, draft }));
+  const sent = await sendJob(world, session, { ...job, draft }).catch((error: unknown): RunHere => {
+    job.onError(error);
+    return { kind: 'here', reason: 'client-failed', detail: (error as Error).message };
+  });
+  const answer = underStrict(session, sent);
   return recorded(world, session, { answer, draft, request: job.request });
 }
 
@@ -101,7 +110,7 @@ function trailEnd(answer: JobAnswer, endedMs: number): TrailEnd {
 }
 
 /** In strict mode what could run elsewhere and does not is refused, whyever. */
-export function underStrict(session: Session, answer: JobAnswer): JobAnswer {
+function underStrict(session: Session, answer: JobAnswer): JobAnswer {
   if (answer.kind !== 'here' || session.settings.mostFallbacks !== 0 || !isFallback(answer.reason)) return answer;
   return { kind: 'refused', reason: answer.reason, detail: answer.detail };
 }

@@ -3,7 +3,7 @@
 import { newFarm } from '../farm/farm.ts';
 import { openSession, type ClientRequest, type Farms, type OpenedSession } from './compose.ts';
 import { endSession, newSession, newSessionId, type Session } from './session.ts';
-import { settingsOrStrict, settingVariables } from './settings.ts';
+import { nearestSettings, settingVariables } from './settings.ts';
 
 type Opened = Exclude<OpenedSession, { readonly kind: 'invalid' }>;
 
@@ -24,7 +24,7 @@ function valueIn(env: readonly string[], name: string): string | undefined {
 
 /** A hosts setting that is wrong is a farm of no hosts. */
 function openOwn(farms: Farms, variables: ClientRequest['env'], log: ClientRequest['log']): Opened {
-  const settings = settingsOrStrict(variables, log);
+  const settings = nearestSettings(variables, log);
   const id = newSessionId();
   const opened = openSession(farms, settings, { id });
   if (opened.kind === 'session') return opened;

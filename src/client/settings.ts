@@ -1,6 +1,8 @@
 // What a build asked of the farm. `shoal make` reads it once from its own environment and flags and leaves it with the
 // daemon, so that a compile whose environment was scrubbed is still part of its build.
 
+import { parseHosts } from '../farm/host-spec.ts';
+
 export type Settings = {
   /** The hosts setting; undefined where none was given: the worker of this box, if one runs. */
   readonly hosts: string | undefined;
@@ -51,6 +53,13 @@ export function parseShare(text: string): number {
 
 const isOff = (value: string | undefined): boolean => value === '0' || value === 'false' || value === 'off';
 
+/** @throws SettingsError */
+function checkedHosts(text: string | undefined): string | undefined {
+  const parsed = parseHosts(text ?? '');
+  if (parsed.kind === 'invalid') throw new SettingsError(`hosts is wrong at "${parsed.word}": ${parsed.why}`);
+  return text;
+}
+
 /** The variables that settings are made from. */
 export const settingVariables = [
   'SHOAL_HOSTS',
@@ -66,19 +75,27 @@ const strictIn = (env: Environment): string => env['SHOAL_STRICT'] ?? (env['DIST
 /** @throws SettingsError if a variable has no meaning. */
 export function settingsFrom(env: Environment): Settings {
   return {
-    hosts: env['SHOAL_HOSTS'],
+    hosts: checkedHosts(env['SHOAL_HOSTS']),
     mostFallbacks: parseStrict(strictIn(env)),
     proofShare: parseShare(env['SHOAL_VERIFY'] ?? ''),
     resultCache: !isOff(env['SHOAL_RESULT_CACHE']),
   };
 }
 
-/** As `settingsFrom`, of a compile that nobody can be told of a mistake: what has no meaning counts as strict. */
-export function settingsOrStrict(env: Environment, log: (line: string) => void): Settings {
-  try {
-    return settingsFrom(env);
-  } catch (error) {
-    log((error as Error).message);
-    return settingsFrom({ SHOAL_HOSTS: env['SHOAL_HOSTS'], SHOAL_STRICT: '1' });
-  }
+/** As `settingsFrom`, of a compile that nobody can be told of a mistake: hosts that are wrong are none, and so on. */
+export function nearestSettings(env: Environment, log: (line: string) => void): Settings {
+  const orElse = <T>(parse: () => T, instead: T): T => {
+    try {
+      return parse();
+    } catch (error) {
+      log((error as Error).message);
+      return instead;
+    }
+  };
+  return {
+    hosts: orElse(() => checkedHosts(env['SHOAL_HOSTS']), ''),
+    mostFallbacks: orElse(() => parseStrict(strictIn(env)), 0),
+    proofShare: orElse(() => parseShare(env['SHOAL_VERIFY'] ?? ''), usualProofShare),
+    resultCache: !isOff(env['SHOAL_RESULT_CACHE']),
+  };
 }

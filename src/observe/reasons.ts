@@ -70,15 +70,9 @@ const rows = {
       'the compiler here could not be asked which one it is, or lacks a part (cc1, as); it is asked again before long',
   },
   interrupted: { whose: 'user', sentence: 'the compile was interrupted', probe: true },
-  stopping: { whose: 'policy', sentence: 'the client daemon was about to stop' },
-  disabled: { whose: 'policy', sentence: 'shoal is switched off by a setting' },
   'sooner-here': {
     whose: 'policy',
     sentence: 'every slot of the farm was busy, and this box was expected to be done first; more slots would help',
-  },
-  duplicate: {
-    whose: 'policy',
-    sentence: 'another job was writing the same output at the same time; a build should not do that',
   },
 
   // Not a compile of a translation unit.
@@ -218,10 +212,6 @@ const rows = {
   },
   'path-encoding': { whose: 'user', sentence: 'a path or an argument is not UTF-8, which the protocol cannot carry' },
   embed: { whose: 'compiler', sentence: 'a file is embedded (#embed)' },
-  locale: {
-    whose: 'compiler',
-    sentence: "the messages are to be in a language whose catalogue is not among the compiler's files",
-  },
   limits: {
     whose: 'user',
     sentence: 'a limit set for this command (ulimit, closed streams) cannot be kept on a worker',
@@ -236,7 +226,6 @@ const rows = {
     whose: 'user',
     sentence: 'two of its files are hard links to one, which clang takes for the same file; make one of them a copy',
   },
-  'too-many-files': { whose: 'compiler', sentence: 'the compile may read more files than a job can have' },
 } as const satisfies Record<string, Row>;
 
 export type ReasonId = keyof typeof rows;

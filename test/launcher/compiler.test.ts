@@ -163,7 +163,10 @@ test('PATH is read as the shell reads it', async () => {
 
 test('where there is no compiler the launcher ends as a shell does', async () => {
   const absent = await stage.launch([shoal, 'no-such-compiler', '-c']);
-  assert.deepEqual([absent.status, absent.stderr], [127, 'shoal: no-such-compiler: no such compiler on PATH\n']);
+  assert.deepEqual(
+    [absent.status, absent.stderr],
+    [127, 'shoal: no-such-compiler: no subcommand (`shoal help` lists them), and no such compiler on PATH\n'],
+  );
   assert.equal((await stage.launch([shoal, './absent'])).status, 127);
   assert.equal((await stage.launch([shoal, work])).status, 126);
   assert.equal((await stage.launch([gcc], { PATH: bin })).status, 127);

@@ -91,6 +91,10 @@ export async function runBuild(client: Client, session: Session, build: BuildReq
   return records;
 }
 
+function rethrow(error: unknown): never {
+  throw error;
+}
+
 async function runOne(
   { world, clock, compilers }: Client,
   session: Session,
@@ -102,7 +106,7 @@ async function runOne(
   const killAfterMs = build.killsAfterMs(job);
   const kill = killAfterMs === undefined ? undefined : clock.after(killAfterMs, () => abort.abort());
   const startedMs = clock.nowMs();
-  const answer = await runJob(world, session, { request, signal: abort.signal });
+  const answer = await runJob(world, session, { request, signal: abort.signal, onError: rethrow });
   if (answer.kind === 'here') {
     const tookMs = abort.signal.aborted ? 0 : job.workMs * build.homePace;
     await new Promise<void>((resolve) => clock.after(tookMs, resolve));
