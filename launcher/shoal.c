@@ -93,6 +93,10 @@ int main(int argc, char **argv)
 {
 	if (argc < 1)
 		return 127;
+	if (strcmp(argv[0], "shoal-untouched") == 0) {
+		exec_untouched();
+		return 127;
+	}
 	bool prefixed = false;
 	struct command command = {.argv = argv, .closed = hold_closed_descriptors()};
 	/* More than once for `shoal shoal gcc`: a compiler launcher within a compiler launcher. */

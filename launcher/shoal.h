@@ -59,6 +59,9 @@ bool find_compiler(struct command *command);
 /* run.c: the compiler run here */
 _Noreturn void run_here(struct command *command, const struct answer *answer, int connection);
 
+/* untouched.c: a build whose words Node cannot hand on */
+void exec_untouched(void);
+
 /* judge.c, gate.c: whether it waits, and until when */
 bool is_in_pipeline(char **argv);
 bool is_likely_compile(const struct command *command);

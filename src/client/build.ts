@@ -4,6 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { discoverCompilers } from '../compiler/discover.ts';
 import { ensureNative } from '../native.ts';
 import type { Summary } from '../observe/tally.ts';
@@ -12,6 +13,7 @@ import { answerPatienceMs, askFor, openOrStart, processGone, type Line } from '.
 import type { ControlAnswer, Progress, SessionRequest } from './control.ts';
 import { layOutNames } from './names.ts';
 import { RuntimeDirError } from '../trust/runtime-dir.ts';
+import { untouchedWords } from './untouched.ts';
 import { newSessionId, sessionVariable } from './session.ts';
 import type { Settings } from './settings.ts';
 
@@ -144,13 +146,28 @@ function ended(child: ChildProcess): Promise<BuildEnd['status'] | { readonly err
   });
 }
 
+async function startCommand(command: readonly string[], env: BuildRequest['env']): Promise<ChildProcess> {
+  const [file = '', ...args] = command;
+  const words = untouchedWords(command, env);
+  if (words === undefined) return spawn(file, args, { stdio: 'inherit', env });
+  const { launcher } = await ensureNative();
+  const child = spawn(launcher, [], {
+    argv0: 'shoal-untouched',
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    env,
+  });
+  const pipe = child.stdio[3] as Writable;
+  pipe.on('error', () => undefined); // It has ended: its status says all.
+  pipe.end(words);
+  return child;
+}
+
 /**
  * Runs the command. SIGINT, SIGTERM and SIGHUP go on to it. From a terminal its whole group has them already; a make
  * that was signalled alone waits for its children on SIGINT, and ends them on SIGTERM.
  */
-async function runCommand(request: BuildRequest, command: readonly string[], env: NodeJS.ProcessEnv) {
-  const [file, ...args] = command;
-  const child = spawn(file ?? '', args, { stdio: 'inherit', env });
+async function runCommand(request: BuildRequest, command: readonly string[], env: BuildRequest['env']) {
+  const child = await startCommand(command, env);
   let received: NodeJS.Signals | undefined;
   const forward = (signal: NodeJS.Signals): void => {
     if (received !== undefined) return;
@@ -165,7 +182,7 @@ async function runCommand(request: BuildRequest, command: readonly string[], env
   for (const signal of signals) process.off(signal, forward);
   if ('error' in end) {
     const missing = end.error.code === 'ENOENT';
-    request.warn(`shoal: ${file}: ${missing ? 'no such command on PATH' : end.error.message}`);
+    request.warn(`shoal: ${command[0] ?? ''}: ${missing ? 'no such command on PATH' : end.error.message}`);
     return { code: missing ? 127 : 126 };
   }
   return 'signal' in end && received !== undefined ? { signal: received } : end;

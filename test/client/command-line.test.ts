@@ -96,3 +96,20 @@ test('where its place is not private, or not its own, a build runs without the f
   }
   assert.deepEqual(readdirSync(runtime), ['worker.sock']);
 });
+
+test('what is not UTF-8 in arguments and environment reaches the command as it was written', async () => {
+  // Written by a shell: Node cannot say it.
+  const [node, main] = box.command([]);
+  const e = '$(printf "\\351")';
+  const line = `V=${e} PATH=$PATH:/${e} exec ${node} ${main} run -- sh -c 'printf "%s %s" "$1" "$V"; printf %s "$PATH" | tail -c 2' sh a${e}`;
+  const hex = await box.run(['sh', '-c', `(${line}) | od -An -tx1`]);
+  assert.equal(hex.stdout.trim(), '61 e9 20 e9 2f e9', hex.stderr);
+  const status = await box.run(['sh', '-c', `V=${e} exec ${node} ${main} run -- sh -c 'exit 7'`]);
+  assert.equal(status.status, 7);
+  const absent = await box.run(['sh', '-c', `V=${e} exec ${node} ${main} run -- no-such-command`]);
+  assert.equal(absent.status, 127);
+  assert.match(absent.stderr, /no-such-command: no such command on PATH/);
+  box.write({ Makefile: 'all: ; @printf "%s" "$(WORD)" | od -An -tx1\n' });
+  const made = await box.run(['sh', '-c', `exec ${node} ${main} make -s WORD=${e}`]);
+  assert.equal(made.stdout.trim(), 'e9', made.stderr);
+});
