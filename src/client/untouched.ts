@@ -33,9 +33,7 @@ function argumentBytes(command: readonly string[], own: readonly Buffer[]): Buff
 
 /** A variable may have got something in front, as PATH does. */
 function variableBytes(env: Environment, own: readonly Buffer[]): Buffer[] {
-  const byName = new Map(
-    own.map((entry) => [textOf(entry.subarray(0, Math.max(0, entry.indexOf('=')))), entry]),
-  );
+  const byName = new Map(own.map((entry) => [textOf(entry.subarray(0, Math.max(0, entry.indexOf('=')))), entry]));
   return Object.entries(env).flatMap(([name, value]) => {
     if (value === undefined) return [];
     const entry = byName.get(name);
