@@ -259,6 +259,21 @@ void note_stuck_daemon(void)
 		note_failure(stamp);
 }
 
+/* For the build's summary: a byte for each compile that no daemon could count. The build has made the file. */
+void note_lone_compile(void)
+{
+	const char *session = getenv("SHOAL_SESSION");
+	char directory[PATH_MAX], path[PATH_MAX + 32];
+	if (!session || strlen(session) > 16 || strchr(session, '/') || !runtime_directory(directory))
+		return;
+	snprintf(path, sizeof path, "%s/lone.%s", directory, session);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	write_all(fd, ".", 1);
+	close(fd);
+}
+
 /* A connection to the daemon, or a negative number. */
 int connect_daemon(void)
 {

@@ -128,6 +128,8 @@ int main(int argc, char **argv)
 		if (verdict == VERDICT_SILENT)
 			note_stuck_daemon();
 		refuse_if_strict(&command);
+		if (is_likely_remote(&command))
+			note_lone_compile();
 		if (connection >= 0)
 			close(connection); /* the daemon shall not think that somebody waits for its answer */
 		connection = -1;

@@ -78,6 +78,7 @@ char state_of(pid_t pid);
 bool runtime_directory(char *path);
 int connect_daemon(void);
 void note_stuck_daemon(void);
+void note_lone_compile(void);
 void exec_command_line(char **args);
 
 /* request.c: what the daemon is told */

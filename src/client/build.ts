@@ -7,12 +7,13 @@ import { delimiter, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { discoverCompilers } from '../compiler/discover.ts';
 import { ensureNative } from '../native.ts';
-import type { Summary } from '../observe/tally.ts';
+import { withLone, type Summary } from '../observe/tally.ts';
 import { cacheDir } from '../user-directories.ts';
 import { answerPatienceMs, askFor, openOrStart, processGone, type Line } from './attach.ts';
 import type { ControlAnswer, Progress, SessionRequest } from './control.ts';
+import { countLone, expectLone } from './lone-compiles.ts';
 import { layOutNames } from './names.ts';
-import { RuntimeDirError } from '../trust/runtime-dir.ts';
+import { openRuntimeDir, RuntimeDirError, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { untouchedWords } from './untouched.ts';
 import { newSessionId, sessionVariable } from './session.ts';
 import type { Settings } from './settings.ts';
@@ -189,7 +190,17 @@ async function runCommand(request: BuildRequest, command: readonly string[], env
 }
 
 /** The build's session; another one takes its place if the daemon dies. */
-type Following = { session: Session; ending: boolean; lostDaemon: boolean; closed: boolean };
+type Following = {
+  session: Session;
+  ending: boolean;
+  lostDaemon: boolean;
+  closed: boolean;
+  readonly directory: RuntimeDir;
+};
+
+function newFollowing(session: Session): Following {
+  return { session, ending: false, lostDaemon: false, closed: false, directory: openRuntimeDir() };
+}
 
 async function follow(request: Build, following: Following): Promise<ControlAnswer | undefined> {
   for (;;) {
@@ -216,10 +227,12 @@ function ownCpuMs(): number {
 }
 
 async function closeSession(
+  { id }: Build,
   following: Following,
   last: Promise<ControlAnswer | undefined>,
 ): Promise<Summary | undefined> {
   const ownMs = ownCpuMs();
+  const lone = countLone(following.directory, id);
   following.ending = true;
   following.session.line.send({ op: 'end' });
   const stuck = new Promise<void>((resolve) => setTimeout(resolve, answerPatienceMs).unref());
@@ -231,9 +244,9 @@ async function closeSession(
   }
   // The daemon closes the connection once it has cleaned up; if it was started for us it is then about to be gone.
   const { line, pid } = following.session;
-  await line.next();
+  await line.next(endPatienceMs).catch(() => undefined);
   if (answer.stopping) await processGone(pid, endPatienceMs);
-  return { ...answer.summary, clientCpuMs: answer.summary.clientCpuMs + ownMs };
+  return withLone({ ...answer.summary, clientCpuMs: answer.summary.clientCpuMs + ownMs }, lone);
 }
 
 /** Runs a build and gives its end; the summary is undefined where no daemon could be had. */
@@ -246,12 +259,14 @@ export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
     session?.line.close();
     return { status: { code: 1 }, summary: undefined, lostDaemon: false, command: [] };
   }
-  const following = session === undefined ? undefined : { session, ending: false, lostDaemon: false, closed: false };
+  const following = session === undefined ? undefined : newFollowing(session);
   const last = following === undefined ? undefined : follow(build, following);
+  if (following !== undefined) expectLone(following.directory, build.id);
   const slots = farm === undefined ? 0 : (session?.slots ?? 0);
   const command = request.command(slots === 0 ? availableParallelism() : slots);
   const status = await runCommand(request, command, farm ?? request.env);
-  const summary = following === undefined || last === undefined ? undefined : await closeSession(following, last);
+  const summary =
+    following === undefined || last === undefined ? undefined : await closeSession(build, following, last);
   return { status, summary, lostDaemon: following?.lostDaemon === true, command };
 }
 

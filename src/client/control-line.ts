@@ -8,6 +8,7 @@ import { hostReports } from './host-report.ts';
 import { findTrail } from './trail.ts';
 import type { Daemon } from './daemon.ts';
 import { encodeControl } from './launcher-wire.ts';
+import { forgetLone } from './lone-compiles.ts';
 import { endSession, summaryOf, type Session } from './session.ts';
 import { hearHosts, inspectHosts, openSession } from './compose.ts';
 import type { Settings } from './settings.ts';
@@ -79,6 +80,7 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
   sessions.open.set(session.id, session);
   const end = (): void => {
     sessions.open.delete(session.id);
+    forgetLone(daemon.farms.directory, session.id);
     endSession(session);
     opened.close();
     endIfUnused(daemon);

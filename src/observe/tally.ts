@@ -88,6 +88,20 @@ export function addToTally(tally: Tally, end: JobEnd): void {
   if (isFallback(end.reason)) tally.fallbacks += 1;
 }
 
+/** With `count` compiles that no daemon could count: it had died, or did not answer. */
+export function withLone(summary: Summary, count: number): Summary {
+  if (count === 0) return summary;
+  return {
+    ...summary,
+    files: summary.files + count,
+    local: summary.local + count,
+    fallbacks: summary.fallbacks + count,
+    reasons: { ...summary.reasons, [lone]: (summary.reasons[lone] ?? 0) + count },
+  };
+}
+
+const lone: ReasonId = 'no-daemon';
+
 /** The document of SHOAL_SUMMARY; its names stand for years. */
 export type Summary = {
   readonly files: number;

@@ -139,3 +139,26 @@ test('a daemon that stands still holds up nobody for long, and stop ends it', as
   assert.match(stopped.stderr, new RegExp(`process ${pid}\\) did not answer, and was killed`));
   assert.deepEqual(readdirSync(runtime), ['worker.sock']);
 });
+
+test('compiles that no daemon could count are in the summary all the same', async () => {
+  // The daemon stands still, so the first waits for it; then it is gone, and another counts what comes.
+  const line =
+    'gcc -c a.c -o 1.o; touch first; until [ -f stands ]; do sleep 0.05; done; gcc -c a.c -o 2.o; touch second; until [ -f again ]; do sleep 0.05; done; gcc -c a.c -o 3.o';
+  const building = box.built(line);
+  await waitUntil('the first', 10_000, () => existsSync(join(box.base, 'first')));
+  const pid = await daemonPid();
+  process.kill(pid, 'SIGSTOP');
+  box.write({ stands: '' });
+  await waitUntil('the second', 20_000, () => existsSync(join(box.base, 'second')));
+  process.kill(pid, 'SIGKILL');
+  await waitUntil('another', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
+  await waitUntil('its word', 10_000, () => !existsSync(join(runtime, 'daemon.stuck')));
+  box.write({ again: '' });
+  const { ran, summary } = await building;
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.deepEqual([summary.files, summary.local, summary.fallbacks, summary.reasons], [2, 1, 1, { 'no-daemon': 1 }]);
+  assert.deepEqual(
+    readdirSync(runtime).filter((name) => name.startsWith('lone')),
+    [],
+  );
+});
