@@ -114,7 +114,7 @@ export async function frontCommand({ args, env }: Invocation): Promise<void> {
       // Relative to the working directory, for a socket's path is bounded to 107 bytes.
       slotOptions: (index) => ({
         door: doorName(index),
-        group: countersOf(groups.files[index]),
+        group: countersOf(groups.files[index] ?? undefined),
         ...(settings.contain && { contain: settings.contain }),
       }),
       bounded: groups.bounded,

@@ -262,7 +262,6 @@ test('whatever becomes of the farm, a compile says what its compiler says, and n
     farm: {},
     nobody: { SHOAL_HOSTS: nowhere },
     silence: { SHOAL_HOSTS: silent.address },
-    nonsense: { SHOAL_HOSTS: 'a b/c/d' },
     'no-home': { XDG_CACHE_HOME: '', HOME: '/dev/null/none' },
   };
   const directory = project('probes', files);

@@ -57,7 +57,8 @@ export type FrontGiven = {
 /** Of the slots: what bounds them, and where their kills are counted. */
 export type SlotGroups = {
   readonly bounded: ControlGroups['bounded'];
-  readonly files: readonly (CounterFiles | undefined)[];
+  /** As JSON has it: null where nothing bounds memory. */
+  readonly files: readonly (CounterFiles | null)[];
 };
 
 export type RunningKeeper = {
@@ -163,7 +164,7 @@ function launch(options: KeeperOptions, house: House, held: HeldListeners): Fron
     hasUnixSocket: unixSocket !== undefined,
     ownUser: places.front !== undefined,
     sockets: held.fds.map(({ length }) => length),
-    groups: { bounded: groups.bounded, files: groups.slots.map(({ files }) => files) },
+    groups: { bounded: groups.bounded, files: groups.slots.map(({ files }) => files ?? null) },
   });
   const front = startFront({
     initPath,
