@@ -94,6 +94,12 @@ const speaksNoTls: ReadonlySet<string | undefined> = new Set([
 
 type TlsTarget = Extract<Target, { readonly kind: 'tls' }>;
 
+function explainHostName({ host, port }: TlsTarget, error: NodeJS.ErrnoException | undefined): string | undefined {
+  if (!speaksNoTls.has(error?.code)) return undefined;
+  const plain = `${bracketed(host)}:${port}`;
+  return `it does not speak TLS, which grpcs:// asks for: write ${plain} for a worker of shoal's, or grpc://${plain}`;
+}
+
 function explainFarm(
   { host, port, trust }: TlsTarget,
   error: NodeJS.ErrnoException | undefined,
@@ -147,7 +153,7 @@ function openTls(target: TlsTarget): Wire {
     scheme: 'https',
     authority: bracketed(host),
     onFault: (tell) => (tellFault = tell),
-    explain: (error) => (isFarm ? explainFarm(target, error, isShaken) : undefined),
+    explain: (error) => (isFarm ? explainFarm(target, error, isShaken) : explainHostName(target, error)),
   });
 }
 

@@ -47,6 +47,11 @@ test('a daemon that was started for a build of another version, which asks for w
   assert.equal((await end).status, 0);
 });
 
+test('a host that was written as grpcs:// and speaks no TLS is said to be one', async () => {
+  const { stdout } = await box.shoal(['--hosts', `grpcs://${box.hosts}`, 'hosts']);
+  assert.match(stdout, /it does not speak TLS, which grpcs:\/\/ asks for: write 127\.0\.0\.1:[0-9]+ for a worker/);
+});
+
 test('--summary FILE leaves the summary there', async () => {
   const file = join(box.base, 'told.json');
   assert.equal((await box.shoal(['--summary', file, 'run', '--', 'gcc', '-c', 'a.c'])).status, 0);
