@@ -35,6 +35,7 @@ function hostThatLacksAll(takesInputs: boolean) {
   const calls: string[] = [];
   let endUpload = (): void => undefined;
   const client = {
+    metered: () => client,
     findMissing: async (digests: readonly unknown[]) => [...digests],
     upload: async (_blobs: unknown, signal: AbortSignal) => {
       calls.push('upload');
@@ -71,7 +72,14 @@ function hostThatLacksAll(takesInputs: boolean) {
 async function callsOf(takesInputs: boolean): Promise<readonly string[]> {
   const { ready, calls, endUpload } = hostThatLacksAll(takesInputs);
   const { signal } = new AbortController();
-  const job = { action: largeAction(), earlier: undefined, signal, resultCache: true, clock: realClock };
+  const job = {
+    action: largeAction(),
+    earlier: undefined,
+    signal,
+    resultCache: true,
+    clock: realClock,
+    traffic: { sent: 0, received: 0 },
+  };
   const ended = executeOn(ready, job);
   for (let turn = 0; turn < 5; turn += 1) await tick();
   endUpload();
@@ -88,7 +96,13 @@ test('a worker of shoal’s is called while what the job needs is still on its w
 test('an upload ends when all jobs that rest on it are cancelled, and not with the one that began it', async () => {
   const { ready, calls } = hostThatLacksAll(false);
   const [first, second] = [new AbortController(), new AbortController()];
-  const job = { action: largeAction(), earlier: undefined, resultCache: true, clock: realClock };
+  const job = {
+    action: largeAction(),
+    earlier: undefined,
+    resultCache: true,
+    clock: realClock,
+    traffic: { sent: 0, received: 0 },
+  };
   const turns = async (): Promise<void> => {
     for (let turn = 0; turn < 5; turn += 1) await tick();
   };

@@ -7,6 +7,7 @@ import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey, type Digest } from '../reapi/digest.ts';
 import { grpcCode } from '../reapi/errors.ts';
 import type { ExecuteOutcome, ReapiClient } from '../reapi/client.ts';
+import type { Traffic } from '../reapi/traffic.ts';
 import { maxInlineInputBytes, type InlineInput } from '../reapi/inline-inputs.ts';
 import { blobsMissing, type TreeBlob } from './input-tree.ts';
 import type { PlannedAction } from './action.ts';
@@ -30,7 +31,11 @@ export type Execution = {
   readonly signal: AbortSignal;
   readonly resultCache: boolean;
   readonly clock: Clock;
+  readonly traffic: Traffic;
 };
+
+/** One with the client that counts what it sends and receives. */
+type Running = Execution & { readonly client: ReapiClient };
 
 export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & {
   readonly client: ReapiClient;
@@ -96,7 +101,11 @@ function inputsFor(ready: ReadyHost, missing: Missing): readonly InlineInput[] {
  * Uploads what the host, asked first, does not hold. Jobs that come meanwhile wait until they can rely on it: for a worker
  * of shoal's, which waits itself for what has begun to come before a call, until all is on its way; that saves a round trip.
  */
-async function sendMany(ready: ReadyHost, missing: Missing, { clock, signal }: Execution): Promise<Sent['transfer']> {
+async function sendMany(
+  ready: ReadyHost,
+  missing: Missing,
+  { client, clock, signal }: Running,
+): Promise<Sent['transfer']> {
   noteHeld(ready, missing);
   let transfer = noTransfer;
   const shared = newSharedUpload();
@@ -108,14 +117,14 @@ async function sendMany(ready: ReadyHost, missing: Missing, { clock, signal }: E
   };
   const upload = async (): Promise<void> => {
     const digests = missing.blobs.map((blob) => blob.digest);
-    const absent = new Set((await ready.client.findMissing(digests)).map(digestKey));
+    const absent = new Set((await client.findMissing(digests)).map(digestKey));
     const blobs = missing.blobs.filter((blob) => absent.has(digestKey(blob.digest)));
     if (blobs.length === 0) {
       over();
       return;
     }
     const startedMs = clock.nowMs();
-    const ended = ready.client
+    const ended = client
       .upload(load(blobs), shared.signal)
       .then(() => {
         transfer = { bytes: sizeOf(blobs), ms: clock.nowMs() - startedMs };
@@ -143,11 +152,11 @@ const beginsAtOnce = ({ digest }: TreeBlob): boolean => digest.sizeBytes <= larg
 const sizeOf = (blobs: readonly TreeBlob[]): number => blobs.reduce((sum, { digest }) => sum + digest.sizeBytes, 0);
 
 /** Sends a few blobs and does not wait for the answer: Execute follows on the same connection and finds them. */
-function sendFew(ready: ReadyHost, missing: Missing): void {
+function sendFew(ready: ReadyHost, missing: Missing, { client }: Running): void {
   const blobs = load(missing.blobs);
   noteHeld(ready, missing);
   // A failure shows in Execute's answer: the blobs are missing there.
-  ready.client.upload(blobs).catch(() => forgetAll(ready));
+  client.upload(blobs).catch(() => forgetAll(ready));
 }
 
 type Sent = {
@@ -157,7 +166,7 @@ type Sent = {
 };
 
 /** Sees to it that the host will hold all of the action; gives what is to go along with the call that executes it. */
-async function send(ready: ReadyHost, job: Execution): Promise<Sent> {
+async function send(ready: ReadyHost, job: Running): Promise<Sent> {
   const { action, signal } = job;
   for (const upload of ready.uploads) upload.join(signal);
   const missing = missingOn(ready, action);
@@ -166,7 +175,7 @@ async function send(ready: ReadyHost, job: Execution): Promise<Sent> {
     return { inputs: [], transfer: await sendMany(ready, missing, job) };
   }
   const inputs = ready.takesInputs ? inputsFor(ready, missing) : [];
-  if (!ready.takesInputs && blobs.length > 0) sendFew(ready, missing);
+  if (!ready.takesInputs && blobs.length > 0) sendFew(ready, missing, job);
   await ready.bulkUpload;
   return { inputs, transfer: () => noTransfer };
 }
@@ -178,8 +187,8 @@ function executeFailure(error: unknown): ExecuteEnd {
 
 type Call = { readonly digest: Digest; readonly inputs: readonly InlineInput[] };
 
-function call({ client }: ReadyHost, job: Execution, { digest, inputs }: Call): Promise<ExecuteOutcome> {
-  const { resultCache, action, signal } = job;
+function call(job: Running, { digest, inputs }: Call): Promise<ExecuteOutcome> {
+  const { client, resultCache, action, signal } = job;
   return client.execute(
     { actionDigest: digest, skipCacheLookup: !resultCache, inlineOutputs: action.outputPaths, inputs },
     { signal, deadlineMs: executeDeadlineMs },
@@ -187,25 +196,26 @@ function call({ client }: ReadyHost, job: Execution, { digest, inputs }: Call): 
 }
 
 /** The remembered action's result, for which nothing has to be sent; undefined if the host has it no more. */
-async function recalled(ready: ReadyHost, job: Execution): Promise<DoneOutcome | undefined> {
+async function recalled(job: Running): Promise<DoneOutcome | undefined> {
   const { earlier } = job;
   if (earlier === undefined) return undefined;
-  const outcome = await call(ready, job, { digest: earlier, inputs: [] });
+  const outcome = await call(job, { digest: earlier, inputs: [] });
   return outcome.kind === 'done'
-    ? { ...outcome, client: ready.client, action: earlier, transfer: noTransfer }
+    ? { ...outcome, client: job.client, action: earlier, transfer: noTransfer }
     : undefined;
 }
 
-export async function executeOn(ready: ReadyHost, job: Execution): Promise<ExecuteEnd> {
+export async function executeOn(ready: ReadyHost, execution: Execution): Promise<ExecuteEnd> {
+  const job: Running = { ...execution, client: ready.client.metered(execution.traffic) };
   try {
-    const before = await recalled(ready, job);
+    const before = await recalled(job);
     if (before !== undefined) return before;
     const { digest } = job.action;
     for (let mends = 0; ; mends += 1) {
       const { inputs, transfer } = await send(ready, job);
-      const outcome = await call(ready, job, { digest, inputs });
+      const outcome = await call(job, { digest, inputs });
       if (outcome.kind === 'done') {
-        return { ...outcome, client: ready.client, action: digest, transfer: transfer() };
+        return { ...outcome, client: job.client, action: digest, transfer: transfer() };
       }
       // What went along may not have arrived, and the host may have dropped more than it names: all is asked for again.
       if (inputs.length > 0 || outcome.kind === 'missing') forgetAll(ready);

@@ -202,7 +202,7 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
     draft.decision ??= choice.decision;
     if (choice.kind === 'none') return last ?? { kind: 'here', reason: choice.reason, detail: choice.detail };
     if (choice.kind === 'here') return chosenHere(farm, choice.stay);
-    const execution = { action, earlier, signal, resultCache, clock: world.clock };
+    const execution = { action, earlier, signal, resultCache, clock: world.clock, traffic: session.traffic };
     const { end, place, attempts, hosts } = await executeAt(farm, choice.place, request, execution);
     draft.attempts.push(...attempts);
     tried = new Set([...tried, ...hosts]);

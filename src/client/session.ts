@@ -2,8 +2,9 @@
 // names; a scrubbed environment names none, and then the youngest session is meant. Where there is none, or another than
 // the one that is named, it belongs to no build: what its own environment asks for is what it gets.
 import { randomBytes } from 'node:crypto';
-import { farmBytes, slotsOf, type Farm } from '../farm/farm.ts';
+import { slotsOf, type Farm } from '../farm/farm.ts';
 import { isFallback, newTally, summarize, type Summary, type Tally } from '../observe/tally.ts';
+import type { Traffic } from '../reapi/traffic.ts';
 import { newLayer, type Layer } from './input-tree.ts';
 import { newProofs, stopProof, type Proofs } from './proof.ts';
 import type { Settings } from './settings.ts';
@@ -21,7 +22,8 @@ export type Session = {
   /** Paths that the last build here needed: the first job puts them into the layer. */
   expected: readonly string[];
   readonly startedMs: number;
-  readonly bytesAtStart: { readonly sent: number; readonly received: number };
+  /** Of its own calls: builds share connections. */
+  readonly traffic: Traffic;
   /** Jobs in the farm; aborted when the session ends before them. */
   readonly jobs: Set<AbortController>;
   ended: boolean;
@@ -63,7 +65,7 @@ export function newSession(settings: Settings, farm: Farm, { id, startedMs, expe
     layer: newLayer(),
     expected,
     startedMs,
-    bytesAtStart: farmBytes(farm),
+    traffic: { sent: 0, received: 0 },
     jobs: new Set(),
     ended: false,
     here: 0,
@@ -100,10 +102,9 @@ function fellBack({ jobs }: Trail): { source: string; reason: string }[] {
 
 /** The session's summary now; the CPU of its owner and the build's children is the owner's to add. */
 export function summaryOf(session: Session, nowMs: number, daemonCpuMs: number): Summary {
-  const { sent, received } = farmBytes(session.farm);
   return summarize(session.tally, {
-    bytesSent: sent - session.bytesAtStart.sent,
-    bytesReceived: received - session.bytesAtStart.received,
+    bytesSent: session.traffic.sent,
+    bytesReceived: session.traffic.received,
     wallMs: Math.round(nowMs - session.startedMs),
     clientCpuMs: Math.round(daemonCpuMs),
     slots: slotsOf(session.farm),

@@ -17,6 +17,7 @@ import {
   type BatchUpdateBlobsRequest_Request,
 } from './gen/remote_execution.ts';
 import { ListRequest, ListResponse } from './gen/shoal.ts';
+import { meteredChannel, type Traffic } from './traffic.ts';
 import { openChannel, type CallOptions, type Channel } from './grpc-client.ts';
 import { packBlob } from './inline-inputs.ts';
 import type { Target } from './wire.ts';
@@ -54,6 +55,8 @@ export type ReapiClient = {
     request: ExecuteRequestFields,
     options: { readonly signal?: AbortSignal; readonly deadlineMs: number },
   ) => Promise<ExecuteOutcome>;
+  /** The same host by the same connection; what goes over it by this one's calls is counted. */
+  readonly metered: (traffic: Traffic) => ReapiClient;
   readonly onClose: (listener: (error: GrpcError) => void) => void;
   readonly bytes: () => { readonly sent: number; readonly received: number };
   readonly close: () => void;
@@ -103,22 +106,22 @@ export type ConnectOptions = {
 };
 
 export function connect(target: Target, { connectTimeoutMs, greet }: ConnectOptions): ReapiClient {
-  const channel = openChannel(target, { connectTimeoutMs });
+  const opened = openChannel(target, { connectTimeoutMs });
   const instanceName = '';
   let limits: Limits | undefined;
 
   const ready = async (): Promise<void> => {
     if (limits !== undefined) return;
-    await Promise.all([channel.ready(), zstdReady()]);
+    await Promise.all([opened.ready(), zstdReady()]);
     const request = GetCapabilitiesRequest.encode({ instanceName }).finish();
-    const answer = await channel.unary(`${remoteExecution}.Capabilities/GetCapabilities`, request, {
+    const answer = await opened.unary(`${remoteExecution}.Capabilities/GetCapabilities`, request, {
       deadlineMs: greetDeadlineMs,
     });
     limits = limitsOf(decoded(ServerCapabilities, answer));
-    greet?.(channel);
+    greet?.(opened);
   };
 
-  const upload: ReapiClient['upload'] = async (blobs, signal) => {
+  const uploadOver = async (channel: Channel, blobs: readonly Blob[], signal?: AbortSignal): Promise<void> => {
     if (limits === undefined) await ready();
     const options = { deadlineMs: transferDeadlineMs, ...(signal === undefined ? {} : { signal }) };
     const { small, large } = plan(blobs, limits ?? limitsOf(ServerCapabilities.decode(Buffer.alloc(0))));
@@ -129,18 +132,20 @@ export function connect(target: Target, { connectTimeoutMs, greet }: ConnectOpti
     await Promise.all([...small.map((batch) => uploadBatch(channel, batch, options)), oneByOne()]);
   };
 
-  return {
+  const clientOver = (channel: Channel): ReapiClient => ({
     ready,
     toolchains: () => listToolchains(channel),
     findMissing: (digests) => findMissing(channel, digests),
-    upload,
+    upload: (blobs, signal) => uploadOver(channel, blobs, signal),
     read: (digest) => readBlob(channel, digest, limits?.zstdStreams ?? false),
     execute: (request, execution) => executeCall(channel, request, execution),
+    metered: (traffic) => clientOver(meteredChannel(opened, traffic)),
     onClose: channel.onClose,
     bytes: channel.bytes,
     close: channel.close,
     closeWhenIdle: channel.closeWhenIdle,
-  };
+  });
+  return clientOver(opened);
 }
 
 async function listToolchains(channel: Channel): Promise<HostToolchains> {

@@ -2,6 +2,7 @@
 // Lengths are checked before anything is kept; a message that claims to be compressed is refused, none was asked for.
 
 export const maxMessageBytes = 64 * 1024 * 1024;
+export const frameHeadBytes = 5;
 
 export class FramingError extends Error {
   readonly code = 'GRPC_FRAMING';
@@ -9,10 +10,10 @@ export class FramingError extends Error {
 
 /** The message with its five-byte head, in one buffer: one write, one DATA frame. */
 export function frame(message: Uint8Array): Buffer {
-  const framed = Buffer.allocUnsafe(5 + message.length);
+  const framed = Buffer.allocUnsafe(frameHeadBytes + message.length);
   framed.writeUInt8(0, 0);
   framed.writeUInt32BE(message.length, 1);
-  framed.set(message, 5);
+  framed.set(message, frameHeadBytes);
   return framed;
 }
 

@@ -162,3 +162,15 @@ test('compiles that no daemon could count are in the summary all the same', asyn
     [],
   );
 });
+
+test('the traffic of a build is its own, though others use the same connections meanwhile', async () => {
+  const other = box.built('until [ -f counted ]; do sleep 0.05; done', { SHOAL_RESULT_CACHE: 'off' });
+  await waitUntil('the other', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
+  const file = join(box.base, 'traffic.json');
+  const ran = await box.shoal(['--summary', file, 'run', '--', 'gcc', '-c', 'a.c'], { SHOAL_RESULT_CACHE: 'off' });
+  assert.equal(ran.status, 0, ran.stderr);
+  box.write({ counted: '' });
+  const own = JSON.parse(readFileSync(file, 'utf8')) as Told;
+  assert.ok(own.bytesSent > 100, `${own.bytesSent} bytes`);
+  assert.equal((await other).summary.bytesSent, 0);
+});

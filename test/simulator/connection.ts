@@ -32,7 +32,7 @@ export function connectTo(host: SimulatedHost): ReapiClient {
     host.diary.connected += 1;
   };
 
-  return {
+  const client: ReapiClient = {
     ready,
     toolchains: () => {
       const toolchains = [{ digest: host.toolchain, driver: 'gcc', version: '12' }];
@@ -70,11 +70,13 @@ export function connectTo(host: SimulatedHost): ReapiClient {
         return { kind: 'failed', code: error.code, message: error.message };
       }
     },
+    metered: () => client,
     onClose: link.onEnd,
     bytes: () => link.bytes,
     close: () => link.end(unavailable('the connection was closed')),
     closeWhenIdle: link.endWhenIdle,
   };
+  return client;
 }
 
 function attempt(call: Pick<Call<never>, 'fail'>, serve: () => void): void {

@@ -29,6 +29,7 @@ function asideClient(client: ReapiClient, aside: Aside): ReapiClient {
     upload: (blobs) => aside(() => upload(blobs)),
     read: (digest) => aside(() => read(digest)),
     execute: (request, options) => aside(() => execute(request, options)),
+    metered: (traffic) => asideClient(client.metered(traffic), aside),
   };
 }
 

@@ -88,7 +88,8 @@ async function runOne(farm: Farm, id: string, job: ScheduledJob): Promise<void> 
   const choice = await takePlace(farm, request);
   if (choice.kind !== 'host') throw new Error(`${job.key}: ${choice.kind}`);
   const { clock } = farm.world;
-  const execution = { action: actionOf(job), earlier: undefined, signal, resultCache: false, clock };
+  const traffic = { sent: 0, received: 0 };
+  const execution = { action: actionOf(job), earlier: undefined, signal, resultCache: false, clock, traffic };
   const { end } = await executeAt(farm, choice.place, request, execution);
   if (end.kind !== 'done') throw new Error(`${job.key}: ${end.reason} ${end.detail}`);
 }
