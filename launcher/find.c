@@ -85,18 +85,23 @@ size_t spell_candidate(char *candidate, const char *path, const char *name)
 	return length;
 }
 
-/* A wrapper named gcc may look for "the next gcc on PATH" and find us, who would find the wrapper: so the compiler that
- * a launcher becomes is named in the environment, with the process that it is. That process, if it runs us again, and
- * its children get what stands after it on PATH. Processes further down do not: a compiler that runs its own name deep
- * below (lto-wrapper by way of make) means itself, and a later namesake may be of another version. */
+/* A wrapper named gcc may look for "the next gcc on PATH" and find us, who would find the wrapper: so what a launcher
+ * becomes is named in the environment, with the process that it is (run.c). That process, if it runs us again, and its
+ * children get what stands after it on PATH; of a wrapper, all that is below it, since it may well call the next one under
+ * timeout or in a pipeline. Below a compiler itself, only those: one that runs its own name deep below (lto-wrapper by way
+ * of make) means itself, and a later namesake may be of another version. */
 static const char *compiler_above(void)
 {
 	const char *running = getenv("SHOAL_RUNNING");
 	if (!running)
 		return NULL;
-	char *colon;
-	long process = strtol(running, &colon, 10);
-	return *colon == ':' && (process == getpid() || process == getppid()) ? colon + 1 : NULL;
+	char *mark, state;
+	pid_t process = strtol(running, &mark, 10), pid = getppid();
+	bool is_above = process == getpid() || process == pid;
+	if (*mark == '+')
+		for (int depth = 0; !is_above && pid > 1 && depth < most_ancestors && look_at_process(pid, &state, &pid); depth++)
+			is_above = process == pid;
+	return is_above && (*mark == ':' || *mark == '+') ? mark + 1 : NULL;
 }
 
 /* The first candidate of that name on PATH, in fresh memory, or NULL. */

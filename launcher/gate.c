@@ -23,7 +23,7 @@
 /* Where the slot goes in a compiler: out of the way of descriptors that builds pass around, and of the connections of
  * launchers that one may run. */
 enum { slot_fd = 250 };
-enum { most_slots = 1024, most_ancestors = 64 };
+enum { most_slots = 1024 };
 /* Half of the C++ files of leveldb need less; what has just begun is counted with it while it grows. */
 enum { unknown_need_kb = 256 << 10, growing_s = 3 };
 /* A slot that is free is found after 4 ms on average; the head's looks cost 0.1 % of a CPU. */

@@ -99,13 +99,13 @@ static void hide_ourselves(struct command *command)
 	free(rest);
 }
 
-/* For find.c, should what we become run us again. */
-static void mark_running(const char *compiler)
+/* For find.c, should what we become run us again: a plus tells a wrapper from a compiler. */
+static void mark_running(const char *compiler, bool is_wrapper)
 {
 	char *value = malloc(strlen(compiler) + 16);
 	if (!value)
 		return;
-	sprintf(value, "%d:%s", (int)getpid(), compiler);
+	sprintf(value, "%d%c%s", (int)getpid(), is_wrapper ? '+' : ':', compiler);
 	setenv("SHOAL_RUNNING", value, 1);
 }
 
@@ -130,9 +130,10 @@ void run_here(struct command *command, const struct answer *answer, int connecti
 {
 	if (connection >= 0)
 		fcntl(connection, F_DUPFD, connection_fd); /* unlike the original, the copy survives the exec */
-	if (!answer->not_a_compiler && is_binary(command->compiler))
+	bool is_wrapper = answer->not_a_compiler || !is_binary(command->compiler);
+	if (!is_wrapper)
 		hide_ourselves(command);
-	mark_running(command->compiler);
+	mark_running(command->compiler, is_wrapper);
 	execv(command->compiler, command->argv);
 	if (errno == ENOEXEC)
 		exec_script(command);

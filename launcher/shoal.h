@@ -70,6 +70,7 @@ void enter_gate(uint32_t need_kb);
 
 /* memory.c, process.c: what else is going on here */
 uint64_t available_memory_kb(void);
+enum { most_ancestors = 64 };
 bool read_text(const char *path, char *text, size_t room);
 bool look_at_process(pid_t pid, char *state, pid_t *parent);
 char state_of(pid_t pid);

@@ -113,12 +113,64 @@ test('a wrapper that looks for the next compiler on PATH, and finds the launcher
   rmSync(inner, { recursive: true });
 });
 
+writeFileSync(
+  join(stage.base, 'below'),
+  '#!/bin/sh\nleft=$1; shift\nif [ $left = 0 ]; then exec "$@"; fi\n"$0" $((left - 1)) "$@"\nexit $?\n',
+  { mode: 0o755 },
+);
+// Each calls the next gcc on PATH from a process that is no child of the wrapper; the bound is for a launcher that errs.
+const deepCalls = {
+  'under timeout': 'timeout 60 "$n" "$@"',
+  'in a pipeline': '( "$n" "$@"; true ) | cat',
+  'many processes below': `"${join(stage.base, 'below')}" 20 "$n" "$@"`,
+};
+for (const [how, call] of Object.entries(deepCalls)) {
+  test(`a wrapper script that calls the next compiler ${how} ends, also within another`, async () => {
+    const [outer, inner] = [join(stage.base, 'deep-outer'), join(stage.base, 'deep-inner')];
+    const bound = 'd=${DEPTH:-0}; [ $d -lt 9 ] || { echo "for ever" >&2; exit 9; }; export DEPTH=$((d + 1))';
+    const next = `for d in $(echo "$PATH" | tr : ' '); do [ "$d/gcc" = "$0" ] || { [ -x "$d/gcc" ] && n=$d/gcc && break; }; done`;
+    for (const directory of [outer, inner]) stage.addCompiler(`${bound}\n${next}\n${call}`, directory);
+    for (const wrappers of [[outer], [outer, inner]]) {
+      stage.forgetRuns();
+      const ran = await stage.launch([gcc, '-c'], pathOf(bin, ...wrappers, compilers));
+      assert.doesNotMatch(ran.stderr, /for ever/);
+      assert.equal(ran.stdout, 'local -c\n');
+      assert.equal(stage.runs(), wrappers.length + 1);
+    }
+    for (const directory of [outer, inner]) rmSync(directory, { recursive: true });
+  });
+}
+
+/** Compiled from a text of C into a directory of its own, as gcc. */
+const compileGcc = (name: string, text: string): string => {
+  const directory = join(stage.base, name);
+  mkdirSync(directory);
+  writeFileSync(join(directory, 'gcc.c'), `#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n${text}\n`);
+  execFileSync(realGcc, [join(directory, 'gcc.c'), '-o', join(directory, 'gcc')]);
+  return directory;
+};
+
 test('a compiler that runs its own name far below itself means itself, not a later namesake', async () => {
-  const first = join(stage.base, 'first');
-  // A grandchild, as lto-wrapper's make is.
-  stage.addCompiler('if [ "$1" = again ]; then echo first; else sh -c "gcc again; true"; fi', first);
-  assert.equal((await stage.launch([gcc], pathOf(bin, first, compilers))).stdout, 'first\n');
+  // A grandchild, as lto-wrapper's make is; from a directory that stays on PATH, where the launcher is not alone.
+  const again = 'if (n > 1 && !strcmp(v[1], "again")) return puts("first") < 0;';
+  const first = compileGcc('first', `int main(int n, char **v) { ${again} return system("gcc again; true"); }`);
+  const mixed = join(stage.base, 'mixed-again');
+  mkdirSync(mixed);
+  symlinkSync(stage.launcher, join(mixed, 'gcc'));
+  symlinkSync('/bin/true', join(mixed, 'other'));
+  assert.equal((await stage.launch([join(mixed, 'gcc')], pathOf(mixed, first, compilers))).stdout, 'first\n');
   rmSync(first, { recursive: true });
+  rmSync(mixed, { recursive: true });
+});
+
+test('a compiled wrapper that the daemon knows as none of the compilers is passed over below itself, too', async () => {
+  const bound = 'char *d = getenv("DEPTH"); if (d && strlen(d) > 9) return 9;';
+  const grow = 'char depth[16]; sprintf(depth, "%sx", d ? d : ""); setenv("DEPTH", depth, 1);';
+  const main = `int main(void) { ${bound} ${grow} return system("timeout 60 gcc -c; true"); }`;
+  const compiled = compileGcc('compiled', main);
+  await stage.daemon((_request, socket) => void socket.write(encodeRunHere('not-a-compiler')));
+  assert.equal((await stage.launch([gcc], pathOf(bin, compiled, compilers))).stdout, 'local -c\n');
+  rmSync(compiled, { recursive: true });
 });
 
 test('a wrapper is passed over by what its link leads to, unless it was asked for', async () => {

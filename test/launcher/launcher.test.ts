@@ -100,7 +100,7 @@ test('told to run it here, the launcher becomes the compiler and its connection 
   const ran = await launch([gcc, 'a b', '-o', 'c']);
   assert.equal(ran.status, 3);
   assert.equal(ran.stdout, 'local a b -o c\n');
-  assert.match(ran.stderr, new RegExp(`^running \\d+:${join(compilers, 'gcc')}\n$`));
+  assert.match(ran.stderr, new RegExp(`^running \\d+\\+${join(compilers, 'gcc')}\n$`));
   assert.equal(runs(), 1);
   await end;
 });
