@@ -27,9 +27,17 @@ export function choosesJobs(args: readonly string[], env: Invocation['env']): bo
 // With one more than the slots a build takes a quarter longer (test/simulator): a slot that becomes free then waits for
 // make, and there is little to choose from. What comes home waits at the gate, so more does no harm.
 const jobsPerSlot = 2;
+// GNU make writes a byte for each job but one into a pipe before it reads any, and would wait for ever where they do not
+// fit: a pipe of somebody who has many is one page.
+const mostJobs = 4096;
+
+/** `shoal make` without -j. */
+export function jobsFor(slots: number): number {
+  return Math.min(mostJobs, jobsPerSlot * slots);
+}
 
 function makeCommand({ args, env }: Invocation): (slots: number) => readonly [string, ...string[]] {
-  return (slots) => (choosesJobs(args, env) ? ['make', ...args] : ['make', `-j${jobsPerSlot * slots}`, ...args]);
+  return (slots) => (choosesJobs(args, env) ? ['make', ...args] : ['make', `-j${jobsFor(slots)}`, ...args]);
 }
 
 type ProgressReport = ProgressLine & { readonly everyMs: number };

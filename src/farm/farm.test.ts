@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
-import { farmBytes, leaveHome, leavePlace, newFarm, takePlace, type Choice, type PlaceRequest } from './farm.ts';
+import {
+  farmBytes,
+  leaveHome,
+  leavePlace,
+  newFarm,
+  slotsOf,
+  takePlace,
+  type Choice,
+  type PlaceRequest,
+} from './farm.ts';
 import { parseHosts } from './host-spec.ts';
 import { touch, trouble } from './host.ts';
 import { noteDone } from './learn.ts';
@@ -32,14 +41,14 @@ function steppedClock() {
 }
 
 /** A farm whose hosts all answer, with the toolchain and as many slots as the setting says. */
-function farmOf(setting: string, memoryKb = 0) {
+function farmOf(setting: string, memoryKb = 0, slots = 1) {
   const parsed = parseHosts(setting);
   assert.ok(parsed.kind === 'hosts');
   const client: Partial<ReapiClient> = {
     ready: async () => undefined,
     toolchains: async () => ({
       toolchains: [{ digest: toolchain, driver: 'gcc', version: '12' }],
-      slots: 1,
+      slots,
       memoryKb,
       isShoal: true,
     }),
@@ -77,6 +86,12 @@ const finished = { elapsedMs: 0, hostMs: 0, waitMs: 0, peakKb: 0, transfer: { by
 test('jobs that come at once are spread over the hosts by their slots', async () => {
   assert.deepEqual(await placesOf(farmOf('one/4 two/4'), 2), { one: 1, two: 1 });
   assert.deepEqual(await placesOf(farmOf('small/2 large/6'), 8), { small: 2, large: 6 });
+});
+
+test('a host that announces a million slots has as many as a box may have', async () => {
+  const { farm, ask } = farmOf('boaster', 0, 1e6);
+  await ask('a');
+  assert.equal(slotsOf(farm).get('boaster'), 1024);
 });
 
 test('a host is sent a job beyond its slots, and the next waits until there is room', async () => {

@@ -17,6 +17,8 @@ import type { Work } from './work.ts';
 
 const firstRestMs = 1000;
 const longestRestMs = 60_000;
+// More than any box has; a worker of shoal's announces no more either.
+const mostAnnouncedSlots = 1024;
 
 /** @throws where what is written cannot be reached from this box at all. */
 export type Connect = (address: HostAddress) => ReapiClient;
@@ -168,8 +170,8 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
       kind: 'ready',
       client,
       toolchains: new Set(listed.toolchains.map((toolchain) => digestKey(toolchain.digest))),
-      slots: host.spec.slots ?? Math.max(1, listed.slots),
-      memoryKb: listed.memoryKb,
+      slots: host.spec.slots ?? Math.min(mostAnnouncedSlots, Math.max(1, listed.slots)),
+      memoryKb: Math.max(0, listed.memoryKb),
       takesInputs: listed.isShoal,
       holds: nothing(),
       heldBytes: host.pastHeldBytes,
