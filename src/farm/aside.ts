@@ -39,9 +39,15 @@ export function savedAsides(asides: Asides): SavedAside[] {
   return [...asides].map(([name, aside]): SavedAside => [name, aside.why, Math.round(leftOf(aside))]).filter(isLeft);
 }
 
-/** `goneMs`: what the time of day says has passed since they were saved. */
+/** @throws TypeError if it is no such thing. */
+export function asideFrom([name, why, leftMs]: SavedAside): SavedAside {
+  if (typeof name !== 'string' || typeof why !== 'string' || !Number.isFinite(leftMs)) throw new TypeError('no aside');
+  return [name, why, leftMs];
+}
+
+/** `goneMs`: what the time of day says has passed since they were saved; NaN where it does not. */
 export function asidesFrom(saved: readonly SavedAside[], goneMs: number): Asides {
-  const passedMs = Math.min(longestGapMs, Math.max(0, goneMs));
+  const passedMs = Number.isNaN(goneMs) ? 0 : Math.min(longestGapMs, Math.max(0, goneMs));
   const left = saved.map(([name, why, leftMs]): SavedAside => [name, why, Math.min(leftMs, dayMs) - passedMs]);
   return new Map(left.filter(isLeft).map(([name, why, leftMs]) => [name, { why, leftMs, atMs: performance.now() }]));
 }

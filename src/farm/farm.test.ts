@@ -81,7 +81,7 @@ async function placesOf({ ask }: ReturnType<typeof farmOf>, jobs: number): Promi
   return counts;
 }
 
-const finished = { elapsedMs: 0, hostMs: 0, waitMs: 0, peakKb: 0, transfer: { bytes: 0, ms: 0 } };
+const finished = { elapsedMs: 10_000, hostMs: 0, waitMs: 0, peakKb: 0, transfer: { bytes: 0, ms: 0 } };
 
 test('jobs that come at once are spread over the hosts by their slots', async () => {
   assert.deepEqual(await placesOf(farmOf('one/4 two/4'), 2), { one: 1, two: 1 });
@@ -282,4 +282,17 @@ test('a host that is connected again is thought to hold what it held', async () 
   const choice = second.kind === 'host' ? second : await ask('y', { inputBytes: 1e6 });
   assert.ok(choice.kind === 'host');
   assert.equal(choice.place.expected.transferMs, 0);
+});
+
+test('what a host says of itself is believed as far as it can be so', async () => {
+  const { farm, ask } = farmOf('liar/1 good/1', 1 << 20);
+  const first = await ask('a');
+  assert.ok(first.kind === 'host');
+  const lie = { hostMs: 2 ** 50, waitMs: 2 ** 50, compileMs: 2 ** 50, peakKb: 2 ** 40 };
+  noteDone(farm, first.place, { ...finished, ...lie, elapsedMs: 100 });
+  leavePlace(farm, first.place);
+  assert.equal(nameOf(await ask('a')), 'good', 'the other host may still be large enough for it');
+  const { record } = first.place.host;
+  assert.ok(record.compileMs.value <= 100, `${record.compileMs.value} ms`);
+  assert.ok(first.place.host.others.waitMs <= 100);
 });

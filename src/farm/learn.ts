@@ -2,7 +2,7 @@
 import type { Farm, Stay } from './farm.ts';
 import { touch, type Place } from './host.ts';
 import { paceFor, notePace, noteUnfinished, noteRoundTrip, noteTransfer, type HostRecord, type Known } from './pace.ts';
-import { noteUsual, rememberWork, usualWork, type WorkMemory, type WorkName } from './work.ts';
+import { mostPeakKb, noteUsual, rememberWork, usualWork, type WorkMemory, type WorkName } from './work.ts';
 
 /** Times in milliseconds, each as one clock has measured it. */
 export type Observed = {
@@ -21,10 +21,28 @@ export type Observed = {
 // Smaller transfers say more about the round trip than about the bandwidth.
 const leastTransferBytes = 256 << 10;
 
-export function noteDone(farm: Farm, place: Place, observed: Observed): void {
+/**
+ * What a host says of its own time and memory, as far as it can be so: it took no longer than this box has waited, and needed
+ * no more memory than the host has. More would keep the job from every other host, or make a mean that never comes down.
+ */
+function believable({ ready }: Place, told: Observed): Observed {
+  const upTo = (most: number, said: number): number => (said > 0 ? Math.min(most, said) : 0);
+  const hostMs = upTo(told.elapsedMs, told.hostMs);
+  const ownKb = ready.memoryKb > 0 ? ready.memoryKb : mostPeakKb;
+  return {
+    ...told,
+    hostMs,
+    waitMs: upTo(hostMs, told.waitMs),
+    compileMs: upTo(told.elapsedMs, told.compileMs),
+    peakKb: upTo(Math.min(mostPeakKb, ownKb), told.peakKb),
+  };
+}
+
+export function noteDone(farm: Farm, place: Place, told: Observed): void {
   touch(place.host);
   const { host, work, expected } = place;
   const { record } = host;
+  const observed = believable(place, told);
   const { compileMs, peakKb, transfer } = observed;
   if (transfer.bytes >= leastTransferBytes) noteTransfer(record, transfer);
   if (observed.hostMs > 0) noteRoundTrip(record, observed.elapsedMs - transfer.ms - observed.hostMs);

@@ -2,11 +2,11 @@
 // or damaged file costs a few of them.
 import { readFileSync } from 'node:fs';
 import { writeKept } from '../kept-file.ts';
-import { asidesFrom, savedAsides, type Asides, type SavedAside } from './aside.ts';
+import { asideFrom, asidesFrom, savedAsides, type Asides, type SavedAside } from './aside.ts';
 import { guess, type Average } from './average.ts';
 import type { KindRecord } from './kind.ts';
 import { newHostRecord, type HostRecord } from './pace.ts';
-import { newWorkMemory, type PastWork, type WorkMemory } from './work.ts';
+import { mostPeakKb, newWorkMemory, type PastWork, type WorkMemory } from './work.ts';
 
 export type FarmMemory = {
   readonly works: WorkMemory;
@@ -105,11 +105,19 @@ export function saveFarmMemory({ works, home, hosts, asides }: FarmMemory, path:
   writeKept(path, () => JSON.stringify(saved));
 }
 
+const isNumber = (value: unknown): value is number => typeof value === 'number' && value >= 0 && value < 1e12;
+
 /** @throws TypeError if it is no such thing, or a number of it is none. */
 function averageFrom(saved: SavedAverage): Average {
   const [value, samples] = saved;
-  if (!(value >= 0) || !(value < 1e12) || !(samples >= 0)) throw new TypeError('no average');
+  if (!isNumber(value) || !isNumber(samples)) throw new TypeError('no average');
   return { value, samples };
+}
+
+/** @throws TypeError */
+function namedFrom([name, host]: Saved['hosts'][number]): readonly [string, HostRecord] {
+  if (typeof name !== 'string') throw new TypeError('no name');
+  return [name, hostFrom(host)];
 }
 
 function hostFrom(saved: SavedHost): HostRecord {
@@ -131,23 +139,36 @@ function workFrom(
   [key, ms, peakKb, by]: SavedWork,
   records: ReadonlyMap<string, HostRecord>,
 ): readonly [string, PastWork] {
-  if (typeof key !== 'string' || !(ms > 0) || !(peakKb >= 0)) throw new TypeError('no work');
-  return [key, { ms, peakKb, by: records.get(by) }];
+  if (typeof key !== 'string' || !isNumber(ms) || ms === 0 || !isNumber(peakKb)) throw new TypeError('no work');
+  return [key, { ms, peakKb: Math.min(mostPeakKb, peakKb), by: records.get(by) }];
+}
+
+/** Of what is damaged only that is lost: beside it stand the hosts that are set aside. */
+function every<S, T>(saved: readonly S[] | undefined, parse: (one: S) => T): T[] {
+  if (!Array.isArray(saved)) return [];
+  return (saved as readonly S[]).flatMap((one) => {
+    try {
+      return [parse(one)];
+    } catch {
+      return [];
+    }
+  });
 }
 
 export function loadFarmMemory(path: string): FarmMemory {
   try {
-    const saved = JSON.parse(readFileSync(path, 'utf8')) as Saved;
-    const kinds = new Map(saved.kinds.map(kindFrom));
-    const hosts = new Map(saved.hosts.map(([name, host]) => [name, hostFrom(host)]));
-    const home = hostFrom(saved.home);
+    const saved = JSON.parse(readFileSync(path, 'utf8')) as Partial<Saved>;
+    const kinds = new Map(every(saved.kinds, kindFrom));
+    const hosts = new Map(every(saved.hosts, namedFrom));
+    const [home = newHostRecord()] = every([saved.home], (one) => hostFrom(one as SavedHost));
     const records = new Map([...hosts, [homeName, home]]);
-    const past = new Map(saved.works.map((work) => workFrom(work, records)));
+    const past = new Map(every(saved.works, (work) => workFrom(work, records)));
+    const asides = every(saved.asides, asideFrom);
     return memoryOf(
       {
         works: { past, kinds, common: guess(1) },
         home,
-        asides: asidesFrom(saved.asides, Date.now() - saved.savedAtMs),
+        asides: asidesFrom(asides, Date.now() - (saved.savedAtMs ?? NaN)),
       },
       hosts,
     );

@@ -44,6 +44,8 @@ export type WorkMemory = {
 // A C++ file at -O0 is about that; it only matters until the first compile is back.
 const unknownMs = 500;
 const leastMs = 1;
+/** More than the largest compile that was heard of. */
+export const mostPeakKb = 64 << 20;
 const commonWeights = { weight: 0.05, guess: 0 };
 // As for the hosts' paces: a few compiles take far longer than the others of their kind.
 const mostTimes = 3;
