@@ -9,7 +9,7 @@ import { discoverCompilers } from '../compiler/discover.ts';
 import { ensureNative } from '../native.ts';
 import { withLone, type Summary } from '../observe/tally.ts';
 import { cacheDir } from '../user-directories.ts';
-import { answerPatienceMs, askFor, openOrStart, processGone, type Line } from './attach.ts';
+import { answerPatienceMs, askFor, openOrStart, processGone, StuckDaemonError, type Line } from './attach.ts';
 import type { ControlAnswer, Progress, SessionRequest } from './control.ts';
 import { countLone, expectLone } from './lone-compiles.ts';
 import { layOutNames } from './names.ts';
@@ -49,48 +49,25 @@ type Session = { readonly line: Line; readonly slots: number; readonly pid: numb
 /** A build, and the name by which its compiles find its session. */
 type Build = BuildRequest & { readonly id: string };
 
-/** Somebody else's directory where ours should be is no reason for a build to fail. */
-async function lineOf(
-  open: () => Promise<Line | undefined>,
-  warn: BuildRequest['warn'],
-): Promise<Line | 'no-place' | undefined> {
-  try {
-    return await open();
-  } catch (error) {
-    if (!(error instanceof RuntimeDirError)) throw error;
-    warn(`shoal: ${error.message}; until then builds run here, without the farm`);
-    return 'no-place';
-  }
-}
-
 async function openSession(request: Build): Promise<Session | undefined> {
-  const { warn } = request;
-  const line = await lineOf(() => openOrStart(sessionRequest(request, false), request.mainScript), warn);
-  if (line === 'no-place') return undefined;
-  const session = await sessionOn(line, warn);
-  if (session === undefined && line === undefined) {
-    warn('shoal: the client daemon did not start, so this build runs here without it (`shoal daemon` shows why)');
-  }
-  return session;
+  const { warn, mainScript } = request;
+  return sessionBy(async () => {
+    const line = await openOrStart(sessionRequest(request, false), mainScript);
+    if (line === undefined) {
+      warn('shoal: the client daemon did not start, so this build runs here without it (`shoal daemon` shows why)');
+    }
+    return line;
+  }, warn);
 }
 
 function sessionRequest({ id, settings, progressMs }: Build, adopt: boolean): SessionRequest {
   return { op: 'session', id, settings, cwd: process.cwd(), progressMs, adopt };
 }
 
-async function firstAnswer(line: Line | undefined, warn: BuildRequest['warn']): Promise<ControlAnswer | undefined> {
-  try {
-    return await line?.next(answerPatienceMs);
-  } catch (error) {
-    line?.close();
-    warn(`shoal: ${(error as Error).message}; this build runs here without it`);
-    return undefined;
-  }
-}
-
-async function sessionOn(line: Line | undefined, warn: BuildRequest['warn']): Promise<Session | undefined> {
-  const answer = await firstAnswer(line, warn);
-  if (line === undefined || answer === undefined) return undefined;
+/** The session on a line, undefined if there can be none, or why another line is worth a try. */
+async function sessionOn(line: Line, warn: BuildRequest['warn']): Promise<Session | 'ended' | undefined> {
+  const answer = await line.next(answerPatienceMs);
+  if (answer === undefined) return 'ended';
   if (answer.kind !== 'session') {
     warn(`shoal: ${answer.kind === 'error' ? answer.message : 'unexpected answer of the daemon'}`);
     return undefined;
@@ -99,20 +76,43 @@ async function sessionOn(line: Line | undefined, warn: BuildRequest['warn']): Pr
   return { line, slots: answer.slots, pid: answer.pid };
 }
 
+// A daemon may be about to end when a build comes, or be killed just then.
+const mostTries = 3;
+
+/** Never throws: neither somebody else's directory where ours should be nor a stuck daemon is a reason to fail. */
+async function sessionBy(
+  open: () => Promise<Line | undefined>,
+  warn: BuildRequest['warn'],
+): Promise<Session | undefined> {
+  let line: Line | undefined;
+  try {
+    for (let tries = 0; tries < mostTries; tries += 1) {
+      line = await open();
+      if (line === undefined) return undefined;
+      const session = await sessionOn(line, warn);
+      if (session !== 'ended') return session;
+    }
+    warn('shoal: the client daemon ended while this build was to begin, which runs here without it');
+  } catch (error) {
+    if (!(error instanceof RuntimeDirError) && !(error instanceof StuckDaemonError)) throw error;
+    line?.close();
+    warn(`shoal: ${error.message}; until then builds run here, without the farm`);
+  }
+  return undefined;
+}
+
 /**
  * The daemon died under the build. The next compile starts another; it is taken over, so that it ends with the build, or
  * started here if none comes. At the build's end only a compile's daemon is taken over: none is needed any more.
  */
 async function reopenSession(request: Build, ending: boolean): Promise<Session | undefined> {
-  request.warn('shoal: the client daemon ended in mid-build; the summary will count from its restart');
-  const adopting = sessionRequest(request, true);
   const { warn, mainScript } = request;
-  const reopened = async (): Promise<Line | undefined> => {
+  warn('shoal: the client daemon ended in mid-build; the summary will count from its restart');
+  const adopting = sessionRequest(request, true);
+  return sessionBy(async () => {
     const line = await askFor(restartPatienceMs, adopting);
     return line !== undefined || ending ? line : openOrStart(adopting, mainScript);
-  };
-  const line = await lineOf(reopened, warn);
-  return line === 'no-place' ? undefined : sessionOn(line, warn);
+  }, warn);
 }
 
 async function buildEnvironment({ id, env }: Build): Promise<NodeJS.ProcessEnv> {
