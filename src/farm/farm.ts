@@ -139,6 +139,7 @@ export function newFarm(specs: readonly HostSpec[], world: HostWorld, memory: Fa
 
 /** Begins to connect to every host that is not connected, and has rested if it failed. */
 export function warm(farm: Farm): void {
+  if (farm.closed) return;
   const nowMs = farm.world.clock.nowMs();
   for (const host of farm.table.changes.unconnected) {
     if (mayBeReached(host, nowMs)) void reach(host, farm.world).then(() => settled(farm));
@@ -152,7 +153,8 @@ function settled(farm: Farm): void {
 }
 
 /** Resolves once every host has answered or failed, or the patience is over. */
-export async function reachAll({ hosts, world }: Farm, patienceMs: number): Promise<void> {
+export async function reachAll({ hosts, world, closed }: Farm, patienceMs: number): Promise<void> {
+  if (closed) return;
   const all = Promise.all(hosts.map((host) => reach(host, world)));
   await Promise.race([all, new Promise<void>((resolve) => world.clock.after(patienceMs, resolve))]);
 }
@@ -169,10 +171,7 @@ export function takePlace(farm: Farm, request: PlaceRequest): Promise<Choice> {
   const { build, work, signal } = request;
   const asked = askedOf(request);
   return new Promise((resolve) => {
-    const gone = (): void => {
-      if (!removeWaiting(farm.queue, job)) return;
-      job.decide({ kind: 'none', reason: 'interrupted', detail: '', decision: decisionOn(farm, job) });
-    };
+    const gone = (): void => interrupt(farm, job);
     const decide = (choice: Choice): void => {
       signal.removeEventListener('abort', gone);
       resolve(choice);
@@ -180,11 +179,17 @@ export function takePlace(farm: Farm, request: PlaceRequest): Promise<Choice> {
     const job: WaitingJob = { build, arrivedMs: farm.world.clock.nowMs(), work, asked, decide };
     addWaiting(farm.queue, job);
     signal.addEventListener('abort', gone, { once: true });
-    if (signal.aborted) gone();
+    if (signal.aborted || farm.closed) gone();
     warm(farm);
     if (!canBeDone(farm, job)) dismiss(farm, job);
     pumpSoon(farm);
   });
+}
+
+/** Nobody waits for its result any more. */
+function interrupt(farm: Farm, job: WaitingJob): void {
+  if (!removeWaiting(farm.queue, job)) return;
+  job.decide({ kind: 'none', reason: 'interrupted', detail: '', decision: decisionOn(farm, job) });
 }
 
 function decisionOn(
@@ -218,10 +223,11 @@ function dismiss(farm: Farm, job: WaitingJob): void {
   job.decide({ kind: 'none', reason, detail: whyNone(hosts, asked), decision: decisionOn(farm, job) });
 }
 
+const everyWaiting = ({ queue }: Farm): WaitingJob[] => [...queue.lanes.values()].flatMap((lane) => lane.waiting);
+
 /** A host went away: jobs that only it could do, wherever in the queue, are told so. */
 function dismissAll(farm: Farm): void {
-  const waiting = [...farm.queue.lanes.values()].flatMap((lane) => lane.waiting);
-  for (const job of waiting) if (!canBeDone(farm, job)) dismiss(farm, job);
+  for (const job of everyWaiting(farm)) if (!canBeDone(farm, job)) dismiss(farm, job);
 }
 
 /** Once for all jobs that come together: the longest of them is to choose first. */
@@ -378,5 +384,6 @@ export function farmBytes(farm: Farm): { sent: number; received: number } {
 
 export function closeFarm(farm: Farm): void {
   farm.closed = true;
+  for (const job of everyWaiting(farm)) interrupt(farm, job);
   for (const host of farm.hosts) leave(host);
 }

@@ -151,13 +151,16 @@ export async function reach(host: Host, world: HostWorld): Promise<HostState> {
   if (state.kind === 'ready') return state;
   if (state.kind === 'connecting') return state.attempt;
   if (state.kind === 'aside' || (state.kind === 'resting' && world.clock.nowMs() < state.untilMs)) return state;
-  const attempt = open(host, world);
+  const isMeant = (): boolean => host.state.kind === 'connecting' && host.state.attempt === attempt;
+  const attempt = Promise.resolve().then(() => open(host, world, isMeant));
   become(host, { kind: 'connecting', attempt });
   return attempt;
 }
 
-async function open(host: Host, world: HostWorld): Promise<HostState> {
+/** `isMeant`: the host was neither left nor set aside since. */
+async function open(host: Host, world: HostWorld, isMeant: () => boolean): Promise<HostState> {
   let client: ReapiClient;
+  if (!isMeant()) return host.state;
   try {
     client = world.connect(host.spec.address);
   } catch (error) {
@@ -166,6 +169,10 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
   try {
     await client.ready();
     const listed = await client.toolchains();
+    if (!isMeant()) {
+      client.close();
+      return host.state;
+    }
     const ready: ReadyHost = {
       kind: 'ready',
       client,
@@ -185,6 +192,7 @@ async function open(host: Host, world: HostWorld): Promise<HostState> {
     return ready;
   } catch (error) {
     client.close();
+    if (!isMeant()) return host.state;
     return trouble(host, world, (error as Error).message);
   }
 }

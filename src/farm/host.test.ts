@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ReapiClient } from '../reapi/client.ts';
+import { realClock } from '../observe/clock.ts';
+import { setAside } from './aside.ts';
+import { closeFarm, newFarm, reachAll, takePlace, warm, type Farm } from './farm.ts';
+import { parseHosts } from './host-spec.ts';
+import { expectedWork } from './work.ts';
+
+const toolchain = { hash: 'a'.repeat(64), sizeBytes: 1 };
+
+/** A farm of one host that answers once it is told to, and how many connections to it are open. */
+function slowFarm() {
+  let open = 0;
+  let answer = (): void => undefined;
+  const isReady = new Promise<void>((resolve) => (answer = resolve));
+  const client: Partial<ReapiClient> = {
+    ready: () => isReady,
+    toolchains: async () => ({
+      toolchains: [{ digest: toolchain, driver: 'gcc', version: '12' }],
+      slots: 2,
+      memoryKb: 0,
+      isShoal: true,
+    }),
+    onClose: () => undefined,
+    bytes: () => ({ sent: 0, received: 0 }),
+    close: () => void (open -= 1),
+  };
+  const connect = (): ReapiClient => {
+    open += 1;
+    return client as ReapiClient;
+  };
+  const parsed = parseHosts('box');
+  assert.ok(parsed.kind === 'hosts');
+  const farm = newFarm(parsed.hosts, { connect, clock: realClock });
+  return { farm, connections: () => open, answer: () => answer() };
+}
+
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const ask = (farm: Farm) =>
+  takePlace(farm, {
+    build: 'one',
+    toolchain,
+    work: expectedWork(farm.memory.works, { key: 'a', kind: 'c', size: 0 }),
+    tried: new Set(),
+    inputBytes: 0,
+    mayRunHere: false,
+    signal: new AbortController().signal,
+  });
+
+test('a farm that is closed while it connects leaves no connection, and no job waiting', async () => {
+  const { farm, connections, answer } = slowFarm();
+  const waiting = ask(farm);
+  await settle();
+  assert.equal(connections(), 1);
+  closeFarm(farm);
+  answer();
+  const choice = await waiting;
+  assert.ok(choice.kind === 'none' && choice.reason === 'interrupted');
+  await settle();
+  assert.deepEqual([connections(), farm.hosts[0]?.state.kind], [0, 'idle']);
+});
+
+test('nothing that comes to a closed farm connects it again', async () => {
+  const { farm, connections, answer } = slowFarm();
+  answer();
+  closeFarm(farm);
+  assert.equal((await ask(farm)).kind, 'none');
+  warm(farm);
+  await reachAll(farm, 1000);
+  assert.equal(connections(), 0);
+});
+
+test('a host that is set aside while it is connected stays so', async () => {
+  const { farm, connections, answer } = slowFarm();
+  warm(farm);
+  await settle();
+  const [host] = farm.hosts;
+  assert.ok(host !== undefined);
+  setAside(farm, host, 'its object differs');
+  answer();
+  await settle();
+  assert.deepEqual([connections(), host.state.kind], [0, 'aside']);
+  closeFarm(farm);
+});
+
+test('a host whose address cannot be reached from this box rests, and says why', async () => {
+  const parsed = parseHosts('box');
+  assert.ok(parsed.kind === 'hosts');
+  const connect = (): never => {
+    throw new Error('this box belongs to no farm');
+  };
+  const farm = newFarm(parsed.hosts, { connect, clock: realClock });
+  await reachAll(farm, 1000);
+  const state = farm.hosts[0]?.state;
+  assert.ok(state?.kind === 'resting' && state.why === 'this box belongs to no farm');
+  closeFarm(farm);
+});
