@@ -1,0 +1,7 @@
+/** With which distcc's programs end for reasons of their own. */
+export const distccExit = {
+  badArguments: 101,
+  bindFailed: 102,
+  compilerMissing: 110,
+  timeout: 118,
+} as const;
