@@ -194,6 +194,20 @@ static int open_directory(const char *place, const char *path)
 	return directory;
 }
 
+/* `path` below `place` at the directory `target`, as it is. */
+static void show_directory(const char *place, int target, const char *path)
+{
+	int source = target < 0 ? -1 : open_directory(place, path);
+	if (source < 0)
+		fail("opening", path);
+	int tree = syscall(nr_open_tree, source, "", open_tree_clone | AT_EMPTY_PATH | O_CLOEXEC);
+	if (tree < 0 || syscall(nr_move_mount, tree, "", target, "", move_mount_f_empty_path | move_mount_t_empty_path) != 0)
+		fail("showing", path);
+	close(tree);
+	close(source);
+	close(target);
+}
+
 /* Directories that one layer has alone, and in which the job changes nothing, directly: an overlay's way to a file costs
  * 0.5 us more for each name on it, some 3 ms a compile. What they show is the same. Links are not followed: the target
  * is a place in the root, the source one below the layer. */
@@ -208,16 +222,7 @@ static void mount_whole_directories(const struct job *job)
 		/* Something higher hides it: the overlay is right as it is. */
 		if (target < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 			continue;
-		int source = target < 0 ? -1 : open_directory(layer, bind->path);
-		if (source < 0)
-			fail("opening", bind->path);
-		int tree = syscall(nr_open_tree, source, "", open_tree_clone | AT_EMPTY_PATH | O_CLOEXEC);
-		if (tree < 0 ||
-		    syscall(nr_move_mount, tree, "", target, "", move_mount_f_empty_path | move_mount_t_empty_path) != 0)
-			fail("showing", bind->path);
-		close(tree);
-		close(source);
-		close(target);
+		show_directory(layer, target, bind->path);
 	}
 }
 
@@ -255,6 +260,29 @@ static void show_host(const struct job *job, const struct slot *slot)
 	}
 }
 
+/* Directories of the box below its host paths, over what the layers have there: a compiler's headers, for jobs of clients
+ * that leave those to the worker. */
+static void show_host_directories(const struct job *job, const struct slot *slot)
+{
+	for (size_t i = 0; i < job->host.count; i++) {
+		const char *wanted = job->host.items[i];
+		int index = 0;
+		size_t length = 0;
+		for (; index < slot->host_count; index++) {
+			length = strlen(slot->hosts[index].path);
+			if (slot->hosts[index].tree >= 0 && !strncmp(wanted, slot->hosts[index].path, length) && wanted[length] == '/')
+				break;
+		}
+		if (index == slot->host_count) {
+			errno = EACCES;
+			fail("showing", wanted);
+		}
+		char place[16];
+		snprintf(place, sizeof place, "/h/%d", index);
+		show_directory(place, open_directory("/j/m", wanted), wanted + length + 1);
+	}
+}
+
 /* A directory of the tmpfs as root, with the input root somewhere in it. */
 static void build_around(const struct job *job, const struct slot *slot)
 {
@@ -286,6 +314,8 @@ void enter_job_root(const struct job *job, const struct slot *slot)
 	else
 		mount_overlay(job, "/j/m");
 	mount_whole_directories(job);
+	if (!job->within)
+		show_host_directories(job, slot);
 	if (chdir("/j/m") != 0)
 		fail("entering", "the root");
 	mount_at("/null", "dev/null", NULL, MS_BIND, NULL);

@@ -15,8 +15,8 @@ export type AuditEvent =
   | {
       readonly event: 'job';
       readonly peer: Peer;
-      /** Of the Action, in hex. */
-      readonly action: string;
+      /** Of the Action, in hex; distcc's clients send none. */
+      readonly action: string | undefined;
       readonly toolchain: string | undefined;
       readonly result: JobResult;
     }

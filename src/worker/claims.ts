@@ -13,6 +13,10 @@ export type ListenAddress = {
   readonly orAnyPort?: boolean;
 };
 
+export function addressText({ host, port }: ListenAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 export type WorkerRefusal = {
   readonly kind: 'refused';
   readonly reason: 'insecure' | 'identity' | 'state' | 'sandbox' | 'listen';

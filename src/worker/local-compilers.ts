@@ -6,11 +6,15 @@ import type { CompilerView } from './compose.ts';
 // Where compilers are installed, whatever PATH a service manager gives.
 const usualDirectories = ['/usr/local/bin', '/usr/bin', '/bin'];
 
+/** This PATH, and where compilers usually are. */
+export function searchPath(path: string | undefined): string {
+  const given = (path ?? '').split(':').filter((each) => each.startsWith('/'));
+  return [...new Set([...given, ...usualDirectories])].join(':');
+}
+
 export function localCompilers(path: string | undefined, cacheDir: string): CompilerView {
-  const searched = [
-    ...new Set([...(path ?? '').split(':').filter((each) => each.startsWith('/')), ...usualDirectories]),
-  ];
-  const pathEnv = searched.join(':');
+  const pathEnv = searchPath(path);
+  const searched = pathEnv.split(':');
   return {
     searched,
     discover: async () => {

@@ -58,7 +58,7 @@ const bytes = fc.uint8Array({ maxLength: 300 }).map((value) => Buffer.from(value
 
 const anyJob: fc.Arbitrary<SandboxJob> = fc.record({
   root: fc.oneof(
-    fc.record({ kind: fc.constant('exact' as const), lowerDirs: list }),
+    fc.record({ kind: fc.constant('exact' as const), lowerDirs: list, hostDirs: fc.constant(['usr/include']) }),
     fc.record({
       kind: fc.constant('within' as const),
       lowerDirs: list,
@@ -128,7 +128,7 @@ test('a job says on the wire what it says', () => {
       if (job.root.kind === 'within') {
         assert.equal(`/${texts(records, 'M')[0] ?? ''}`, job.root.mountAt.replace(/^(?!\/)/, '/'));
         assert.deepEqual(texts(records, 'H'), ['usr', 'bin']);
-      }
+      } else assert.deepEqual(texts(records, 'H'), ['usr/include']);
     }),
   );
 });

@@ -3,7 +3,7 @@
 // Job, one frame:  u32 length, then records of u8 tag, u32 n, n bytes (little-endian). Texts end with their NUL.
 // A length of 0, in place of a job, aborts the one that runs; its answer is then a failure, or was under way already.
 //   B path NUL, the lower directory that alone has it, NUL: shown without an overlay
-//   K u8 kind (0 exact, 1 within)   M where the input root is mounted   L lower directory, topmost first   H path of the box
+//   K u8 kind (0 exact, 1 within)   M where the input root is mounted   L lower directory, topmost first   H path of the box, to be shown there too
 //   A u8 executable, u8 has mtime, i64 mtime ns, path NUL, content   S path NUL, target NUL   D directory   W deletion
 //   a argument   e variable   c working directory   p program   o output   t u8 bits, u16 columns, u16 rows   l six u64 limits
 // Answer: frames of u8 tag, u32 n, n bytes:
@@ -15,7 +15,12 @@ import type { WholeDirectory } from './whole-directories.ts';
 
 export type SandboxRoot =
   /** The job's `/` is an overlay of its difference over these, topmost first, relative to the state directory. */
-  | { readonly kind: 'exact'; readonly lowerDirs: readonly string[] }
+  | {
+      readonly kind: 'exact';
+      readonly lowerDirs: readonly string[];
+      /** Directories below `hostPaths` that show the box's own over what the layers have there. The root has them. */
+      readonly hostDirs?: readonly string[];
+    }
   /** For plain actions: the input root appears at `mountAt`, beside the box's own directories, read-only. */
   | {
       readonly kind: 'within';
@@ -151,10 +156,8 @@ const fromRoot = (path: string): string => path.replace(/^\/+/, '');
 function rootRecords(root: SandboxRoot): Buffer[] {
   const kind = Buffer.from([root.kind === 'exact' ? 0 : 1]);
   const records = [head('K', 1), kind, ...textRecords('L', root.lowerDirs)];
-  if (root.kind === 'within') {
-    records.push(...textRecords('M', [fromRoot(root.mountAt)]), ...textRecords('H', root.hostDirs.map(fromRoot)));
-  }
-  return records;
+  if (root.kind === 'within') records.push(...textRecords('M', [fromRoot(root.mountAt)]));
+  return [...records, ...textRecords('H', (root.hostDirs ?? []).map(fromRoot))];
 }
 
 /** The job's whole frame, in one buffer. */

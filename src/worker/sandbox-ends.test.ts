@@ -174,6 +174,14 @@ test('what is asked for outside of its place is refused, and the slot lives', as
     shell('', { root: { kind: 'exact', lowerDirs: ['../..'] } }),
     shell('', { root: { kind: 'exact', lowerDirs: ['empty,upperdir=/s'] } }),
     shell('', { root: { kind: 'within', lowerDirs: [], mountAt: '/build', hostDirs: ['etc'] } }),
+    // Of the box only what is below the paths that may be shown, at places that the root has.
+    ...['etc', 'usr', 'usr/../etc', 'usr/no-such', 'usr/bin/sh', 'usrx/y'].map((path) =>
+      intrusion(fixture, [], {
+        root: { kind: 'exact', lowerDirs: [], hostDirs: [path] },
+        directories: ['etc', 'usr/bin'],
+      }),
+    ),
+    intrusion(fixture, [], { root: { kind: 'exact', lowerDirs: [], hostDirs: ['usr/bin'] } }),
     shell('', { cwd: '/nowhere' }),
   ]) {
     assert.equal((await fixture.slot.run(job)).kind, 'failed');

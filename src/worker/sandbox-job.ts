@@ -16,7 +16,10 @@ const maxOutputBytes = 256 << 20;
 // tmpfs, that is memory: outputs, and the compiler's temporary files (assembler text is some five times the object).
 const maxDiskBytes = 2 * 2 ** 30;
 
-function limitsFor({ timeoutMs }: UnderstoodAction, { jobBytes, isGrouped }: JobMemory): Limits {
+export function limitsFor(
+  { timeoutMs }: Pick<UnderstoodAction, 'timeoutMs'>,
+  { jobBytes, isGrouped }: JobMemory,
+): Limits {
   return {
     wallMs: timeoutMs,
     // Per process: one that is busy on one processor may use its whole time.

@@ -12,12 +12,21 @@ import type { PairingEvent } from '../trust/pairing-server.ts';
 import { audited } from './audited.ts';
 import { belong, type RevokedEvent } from './belonging.ts';
 import { openStoreWriter, type StoreWriter } from '../store/store-writer.ts';
-import { claimState, exposureRefusal, isLoopback, type ListenAddress, type WorkerRefusal } from './claims.ts';
+import {
+  addressText,
+  claimState,
+  exposureRefusal,
+  isLoopback,
+  type ListenAddress,
+  type WorkerRefusal,
+} from './claims.ts';
 import type { Commands } from './commands.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
 import type { ControlGroups } from './control-groups.ts';
 import { newKeeper } from './doorkeeper.ts';
 import { memoryBounds } from './memory-bounds.ts';
+import type { Limits } from './sandbox.ts';
+import { limitsFor } from './sandbox-job.ts';
 import { newPairingDoor, type PairingDoor } from './pairing.ts';
 import { tellSome, type ToldRefusal } from './refusals.ts';
 import { startSlots, type SlotPool } from './slots.ts';
@@ -60,6 +69,8 @@ export type WorkerOptions = {
   /** What a keeper does for this worker. Without one, all of it is this process: so do tests and benches. */
   readonly house?: House;
   readonly compilers: CompilerView;
+  /** Serves others with the same slots and toolchains: clients that speak another protocol. */
+  readonly beside?: (inside: WorkerInside) => Promise<Beside>;
   /** Where the audit log goes; undefined: none is kept. */
   readonly audit?: string | undefined;
   readonly log: (event: WorkerEvent) => void;
@@ -75,6 +86,20 @@ export type House = {
   /** In the order of `listen`, then that of the Unix socket, if there is one. */
   readonly listeners: readonly Listener[];
   readonly release: () => void;
+};
+
+export type WorkerInside = {
+  readonly stateDir: string;
+  readonly slots: SlotPool;
+  readonly toolchains: Parts['toolchains'];
+  readonly limits: (timeoutMs: number) => Limits;
+  readonly audit: AuditLog['audit'];
+};
+
+export type Beside = {
+  /** Takes nothing new; resolves when what is under way has ended. */
+  readonly drain: () => Promise<void>;
+  readonly stop: () => Promise<void>;
 };
 
 export type Worker = {
@@ -114,7 +139,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker | Work
     const told = { ...options, log: audited(log, audit.audit) };
     const listening = await listenAll(told, house, handlers);
     audit.audit({ event: 'started', addresses: listening.addresses });
-    return workerOf({ ...running, ...listening, leaveFarm: belonging(told, listening) });
+    const beside = await startBeside(options, { ...running, ...listening });
+    return workerOf({ ...running, ...listening, leaveFarm: belonging(told, listening), beside });
   } catch (error) {
     await close(running);
     return { kind: 'refused', reason: 'listen', why: (error as Error).message };
@@ -145,6 +171,20 @@ async function keepHouse(options: WorkerOptions): Promise<House | WorkerRefusal>
   };
 }
 
+async function startBeside(options: WorkerOptions, running: Running & Listening): Promise<Beside> {
+  const { slots, parts, serving, pairing, audit } = running;
+  const limits = (timeoutMs: number): Limits => limitsFor({ timeoutMs }, slots.memory);
+  const none = async (): Promise<void> => Promise.resolve();
+  try {
+    const inside = { stateDir: options.stateDir, slots, toolchains: parts.toolchains, limits, audit: audit.audit };
+    return (await options.beside?.(inside)) ?? { drain: none, stop: none };
+  } catch (error) {
+    pairing.close();
+    serving.stop();
+    throw error;
+  }
+}
+
 function membersOf(trust: LiveTrust | undefined): readonly Handler[] {
   if (trust === undefined) return [];
   const identity = () => {
@@ -168,8 +208,6 @@ type Listening = {
   readonly pairing: PairingDoor;
 };
 
-const addressText = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
-
 async function listenAll(options: WorkerOptions, house: House, handlers: readonly Handler[]): Promise<Listening> {
   const { trust, log } = options;
   let reached: Listening['reached'] = [];
@@ -189,7 +227,7 @@ async function listenAll(options: WorkerOptions, house: House, handlers: readonl
     });
     const serving = await serve(handlers, listeners, keeper);
     const bound = options.listen.map(({ host }, at) => ({ host, port: serving.ports[at] ?? 0 }));
-    const addresses = bound.map(({ host, port }) => addressText(host, port));
+    const addresses = bound.map(addressText);
     reached = bound.filter(({ host }) => !isLoopback(host));
     for (const address of addresses) options.log({ kind: 'listening', address });
     return { serving, addresses, reached, pairing };
@@ -236,21 +274,22 @@ const lastCallsMs = 2000;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-type Serves = Running & Listening & { readonly leaveFarm: () => Promise<void> };
+type Serves = Running & Listening & { readonly leaveFarm: () => Promise<void>; readonly beside: Beside };
 
 function workerOf(running: Serves): Worker {
-  const { serving, addresses, pairing, parts, leaveFarm, audit } = running;
+  const { serving, addresses, pairing, parts, leaveFarm, audit, beside } = running;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => {
     stopping ??= (async () => {
       pairing.close();
       serving.stop();
+      await beside.stop();
       await Promise.all([leaveFarm(), close(running)]);
     })();
     return stopping;
   };
   const drain = async (): Promise<void> => {
-    await parts.operations.drain();
+    await Promise.all([parts.operations.drain(), beside.drain()]);
     await pause(lastFramesMs);
     await Promise.race([serving.drain(), pause(lastCallsMs)]);
     await stop();
