@@ -21,7 +21,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { makeDirectory } from './make-directory.ts';
@@ -38,6 +38,14 @@ const run = promisify(execFile);
 /** The package's root: dist/src/native.js and dist/shoal/*.js are two directories below it. */
 export function packageRoot(): string {
   return join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+}
+
+/** What holds this program's files and those that it depends on: beside it, or above it where npm has flattened them. */
+export function installation(): string {
+  const root = packageRoot();
+  const modules = `${sep}node_modules${sep}`;
+  const at = root.indexOf(modules);
+  return at < 0 ? root : root.slice(0, at + modules.length - 1);
 }
 
 // Static, so that they start in 0.2 ms; with musl the launcher is a tenth of the size. The init starts once a slot, and

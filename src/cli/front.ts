@@ -5,15 +5,16 @@ import { setFlagsFromString } from 'node:v8';
 import { noAudit } from '../observe/audit-log.ts';
 import type { Listener } from '../reapi/doors.ts';
 import { firstListener, keeperFd } from '../worker/keeper/front-process.ts';
-import type { FrontGiven } from '../worker/keeper/keeper.ts';
+import type { FrontGiven, HeldPlaces } from '../worker/keeper/keeper.ts';
 import { remoteTrust } from '../worker/keeper/remote-identity.ts';
 import { connectKeeper } from '../worker/keeper/remote-writer.ts';
 import { doorName } from '../worker/keeper/slot-door.ts';
 import { countersOf } from '../worker/control-groups.ts';
 import type { Commands } from '../worker/commands.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
-import { startWorker, type Worker, type WorkerEvent } from '../worker/worker.ts';
+import { startWorker, type Worker, type WorkerEvent, type WorkerOptions } from '../worker/worker.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
+import type { DistccSettings } from './front-distcc.ts';
 import type { Invocation } from './main.ts';
 
 export type FrontSettings = FrontGiven & {
@@ -27,6 +28,7 @@ export type FrontSettings = FrontGiven & {
   readonly storeBytes: number;
   readonly insecure: boolean;
   readonly path: string | undefined;
+  readonly distcc?: DistccSettings;
 };
 
 function refusalText({ address, reason, name, untold }: Extract<WorkerEvent, { kind: 'refused-peer' }>): string {
@@ -82,7 +84,7 @@ function tellConfinement(version: number, ownUser: boolean): void {
 }
 
 /** Descriptors as the keeper gave them: of each address, then of the Unix socket. */
-function listenersOf({ sockets, listen }: FrontSettings): readonly Listener[] {
+function listenersOf({ sockets, listen }: HeldPlaces): readonly Listener[] {
   let next = firstListener;
   return sockets.map((count, index): Listener => {
     const first = next;
@@ -90,6 +92,18 @@ function listenersOf({ sockets, listen }: FrontSettings): readonly Listener[] {
     const at = index < listen.length ? 'network' : 'unix';
     return { kind: 'inherited', at, fds: Array.from({ length: count }, (_, each) => first + each) };
   });
+}
+
+/** Loaded by who serves them only. */
+async function distccOf(settings: FrontSettings): Promise<Partial<Pick<WorkerOptions, 'beside' | 'compilers'>>> {
+  const { distcc, beside, sockets, path, stateDir } = settings;
+  if (distcc === undefined || beside === undefined) return {};
+  const { besideOf, withListed } = await import('./front-distcc.ts');
+  const firstFd = firstListener + sockets.reduce((sum, count) => sum + count, 0);
+  return {
+    beside: besideOf(distcc, { ...beside, firstFd, path }),
+    compilers: withListed(localCompilers(path, join(stateDir, 'digests')), distcc.list),
+  };
 }
 
 export async function frontCommand({ args, env }: Invocation): Promise<void> {
@@ -102,13 +116,15 @@ export async function frontCommand({ args, env }: Invocation): Promise<void> {
     say(`the keeper does not answer: ${why}`);
     process.exit(1);
   });
-  const { stateDir, path, groups, weights, hasIdentity } = settings;
+  const { stateDir, path, groups, weights, hasIdentity, beside: _, ...rest } = settings;
   const worker = await startWorker({
-    ...settings,
+    ...rest,
+    stateDir,
     weights: new Map(weights),
     trust: hasIdentity ? remoteTrust(keeper.ask) : undefined,
     initPath: '',
     compilers: localCompilers(path, join(stateDir, 'digests')),
+    ...(await distccOf(settings)),
     house: {
       writer: keeper.writer,
       // Relative to the working directory, for a socket's path is bounded to 107 bytes.

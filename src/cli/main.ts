@@ -21,6 +21,10 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: 'the client daemon, in the foreground',
     load: async () => (await import('./daemon.ts')).daemonCommand,
   },
+  distccd: {
+    summary: "a server for distcc's clients, by distccd's own options",
+    load: async () => (await import('./distccd.ts')).distccdCommand,
+  },
   explain: {
     summary: 'where a compile went, and why: FILE or last [--json]',
     load: async () => (await import('./explain.ts')).explainCommand,

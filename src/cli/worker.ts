@@ -5,10 +5,10 @@
 // Without --listen it serves the members of its farm, which it makes if it belongs to none, on all addresses.
 import { connect } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
-import { dirname, join, resolve, sep } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
-import { ensureNative, packageRoot } from '../native.ts';
+import { ensureNative, installation } from '../native.ts';
 import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
 import { workerStateDir } from '../user-directories.ts';
@@ -18,9 +18,11 @@ import { filesOfIdentity, openLiveTrust, type LiveTrust } from '../trust/live-tr
 import { memberNameFor } from '../trust/member.ts';
 import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
 import { commandKinds, type Commands } from '../worker/commands.ts';
-import type { ListenAddress } from '../worker/claims.ts';
+import { addressText, type ListenAddress } from '../worker/claims.ts';
+import { openness } from '../worker/distcc/exposure.ts';
 import { startKeeper, type FrontGiven, type RunningKeeper } from '../worker/keeper/keeper.ts';
 import { memoryBounds } from '../worker/memory-bounds.ts';
+import { distccSettings, takeDistccFlags } from './distcc-flags.ts';
 import { pairingText, type FrontSettings } from './front.ts';
 import { fail } from './fail.ts';
 import type { Invocation } from './main.ts';
@@ -54,6 +56,7 @@ const usage =
   'usage: shoal worker [--listen ADDR:PORT] [--slots N] [--state DIR] [--store-size 10G] [--job-memory SIZE]\n' +
   '                    [--commands own|shipped|any] [--weight NAME=2] [--contain=none]\n' +
   '                    [--audit FILE|off] [--insecure]\n' +
+  '                    [--distcc [ADDR:PORT] [--allow ADDRESS[/BITS]]… [--allow-private]]\n' +
   '                    [--tls-ca FILE --tls-cert FILE --tls-key FILE]\n' +
   '       shoal worker --stdio     (for ssh: leads to the worker that runs here)';
 
@@ -161,11 +164,15 @@ export async function workerCommand({ args, env, mainScript }: Invocation): Prom
     return;
   }
   if (args.length === 1 && args[0] === '--stdio') return bridge();
-  const settings = parseWorkerArgs(args, env);
+  const taken = takeDistccFlags(args);
+  if (typeof taken === 'string') return fail(taken, 2);
+  const settings = parseWorkerArgs(taken.rest, env);
   if (typeof settings === 'string') return fail(`${settings}\n${usage}`, 2);
   keepHeapSmall();
   // What it makes for the front and for slots is made with the modes that it says.
   process.umask(0o022);
+  const open = taken.distcc && openness(taken.distcc);
+  if (open !== undefined) say(open);
   const { init } = await ensureNative();
   const belonging = await belongTo(settings, env);
   if (belonging.kind === 'refused') return fail(belonging.why, 1);
@@ -173,6 +180,7 @@ export async function workerCommand({ args, env, mainScript }: Invocation): Prom
   const stateDir = resolve(settings.stateDir);
   const audit = auditLogAt(settings.audit);
   const { slots, insecure, jobMemoryBytes, contain } = settings;
+  const { distcc } = taken;
   const keeper = await startKeeper({
     listen: settings.listen ?? belonging.listen,
     slots,
@@ -182,19 +190,20 @@ export async function workerCommand({ args, env, mainScript }: Invocation): Prom
     audit,
     memory: memoryBounds(jobMemoryBytes),
     ...(contain && { contain }),
+    ...(distcc && { beside: { listen: distcc.listen } }),
     pairing: (event) => say(pairingText(event)),
     unixSocket: openRuntimeDir().workerSocket,
     initPath: init,
     needed: [installation(), dirname(process.execPath), stateDir],
     frontArgv: (given) => {
-      const told: FrontSettings = { ...frontSettings(settings, env), ...given, hasIdentity: trust !== undefined };
+      const own = { ...frontSettings(settings, env), hasIdentity: trust !== undefined };
+      const told: FrontSettings = { ...own, ...given, ...(distcc && { distcc: distccSettings(distcc) }) };
       return [process.execPath, mainScript, 'front', JSON.stringify(told)];
     },
     env,
-    onReady: (addresses) => {
-      for (const { host, port } of addresses) {
-        process.stdout.write(`ready ${host.includes(':') ? `[${host}]` : host}:${port}\n`);
-      }
+    onReady: (addresses, beside) => {
+      for (const address of addresses) process.stdout.write(`ready ${addressText(address)}\n`);
+      for (const address of beside) process.stdout.write(`distcc ${addressText(address)}\n`);
     },
     log: say,
   });
@@ -226,14 +235,6 @@ function frontSettings(
     stateDir: resolve(stateDir),
     path: env['PATH'],
   };
-}
-
-/** What holds this program's files and those that it depends on: beside it, or above it where npm has flattened them. */
-function installation(): string {
-  const root = packageRoot();
-  const modules = `${sep}node_modules${sep}`;
-  const at = root.indexOf(modules);
-  return at < 0 ? root : root.slice(0, at + modules.length - 1);
 }
 
 type Belonging =

@@ -1,6 +1,7 @@
 // The front as the keeper sees it: a process that says when it is ready, asks for writes, and ends.
 import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { newHand } from './hand.ts';
 import type { StoreWriter } from '../../store/store-writer.ts';
 import type { Places } from './places.ts';
@@ -28,11 +29,15 @@ export type FrontOptions = {
   /** @throws if it is no line of the audit log. */
   readonly note: (line: string) => void;
   readonly onReady: () => void;
+  /** Takes what it writes to its standard error; else that is this process's own. */
+  readonly line?: ((line: string) => void) | undefined;
   readonly log: (text: string) => void;
 };
 
 export const keeperFd = 3;
 export const firstListener = 4;
+// A compiler's command line is one.
+const mostLine = 64 << 10;
 
 function confinement({ places, needed }: FrontOptions): readonly string[] {
   const id = places.front === undefined ? '-' : String(places.front);
@@ -47,13 +52,29 @@ function confinement({ places, needed }: FrontOptions): readonly string[] {
   ];
 }
 
+/** Whole lines; of one without end, pieces. */
+function readLines(from: Readable, take: (line: string) => void): void {
+  let rest = '';
+  from.setEncoding('utf8');
+  from.on('error', () => undefined);
+  from.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > mostLine) lines.push(rest);
+    if (rest.length > mostLine) rest = '';
+    for (const line of lines) take(line);
+  });
+  from.on('end', () => (rest === '' ? undefined : take(rest)));
+}
+
 export function startFront(options: FrontOptions): FrontProcess {
   const { initPath, places, argv, env, listeners, writer, answerTo, note, onReady, log } = options;
   const child = spawn(initPath, [...confinement(options), ...argv], {
-    stdio: ['ignore', 'ignore', 'inherit', 'pipe', ...listeners],
+    stdio: ['ignore', 'ignore', options.line === undefined ? 'inherit' : 'pipe', 'pipe', ...listeners],
     cwd: places.frontDir,
     env: { ...env },
   });
+  if (child.stderr !== null && options.line !== undefined) readLines(child.stderr, options.line);
   let wasReady = false;
   let why: string | undefined;
   const line = child.stdio[keeperFd] as Socket;
@@ -86,7 +107,7 @@ export function startFront(options: FrontOptions): FrontProcess {
       resolve(end);
     };
     child.on('error', (error) => settle({ kind: 'killed', why: error.message, wasReady }));
-    child.on('exit', (status, signal) => {
+    child.on(options.line === undefined ? 'exit' : 'close', (status: number | null, signal: string | null) => {
       if (status === null) settle({ kind: 'killed', why: why ?? `by ${signal}`, wasReady });
       else settle({ kind: 'ended', status, wasReady });
     });

@@ -19,7 +19,7 @@ import { containRefusal, openSlotHouse } from '../slot-process.ts';
 import { clearStaleSocket, type StateLock } from '../state-lock.ts';
 import { claimState, exposureRefusal, type ListenAddress, type WorkerRefusal } from '../claims.ts';
 import { startFront, type FrontEnd, type FrontProcess } from './front-process.ts';
-import { holdListeners, type HeldListeners } from './listeners.ts';
+import { holdListeners, type HeldListeners, type ListenPlaces } from './listeners.ts';
 import { KeeperWireError } from './wire.ts';
 import { preparePlaces, type Places } from './places.ts';
 import { openIdentityDesk } from './identity-desk.ts';
@@ -27,7 +27,9 @@ import { openSlotDoors, type SlotDoors } from './slot-door.ts';
 
 export type KeeperOptions = {
   readonly listen: readonly ListenAddress[];
-  readonly unixSocket: string;
+  readonly unixSocket?: string;
+  /** Where clients of another protocol come in; its own to say who may. */
+  readonly beside?: ListenPlaces | undefined;
   readonly slots: number;
   readonly stateDir: string;
   readonly memory: MemoryBounds;
@@ -41,16 +43,23 @@ export type KeeperOptions = {
   /** What becomes the front, given what it listens on. */
   readonly frontArgv: (given: FrontGiven) => readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly onReady: (addresses: readonly ListenAddress[]) => void;
+  /** Of `listen`, and of `beside`. */
+  readonly onReady: (addresses: readonly ListenAddress[], beside: readonly ListenAddress[]) => void;
+  /** Takes what the front writes to its standard error, by lines; without it that is this process's own. */
+  readonly frontLine?: (line: string) => void;
+  /** Without work the front ends by itself, with status 0, and all of the worker with it. */
+  readonly endsIdle?: boolean;
   readonly log: (text: string) => void;
 };
 
-export type FrontGiven = {
-  readonly listen: readonly ListenAddress[];
+/** How many sockets each of `listen` is, and the last of them the Unix socket's. */
+export type HeldPlaces = { readonly listen: readonly ListenAddress[]; readonly sockets: readonly number[] };
+
+export type FrontGiven = HeldPlaces & {
   readonly hasUnixSocket: boolean;
   readonly ownUser: boolean;
-  /** How many sockets each of `listen` is, and the last of them the Unix socket's. */
-  readonly sockets: readonly number[];
+  /** Its descriptors follow. */
+  readonly beside?: HeldPlaces;
   readonly groups: SlotGroups;
 };
 
@@ -99,14 +108,17 @@ async function openHouse(options: KeeperOptions, lock: StateLock): Promise<House
   const doors = await openSlotDoors({ directory: places.frontDir, slots, spawnOf, group: places.front });
   const answerTo =
     trust === undefined ? noIdentity : openIdentityDesk({ trust, nowMs: () => Date.now(), log: pairing });
-  const isFree = await clearStaleSocket(unixSocket);
+  const isFree = unixSocket === undefined || (await clearStaleSocket(unixSocket));
   // Another worker of this user serves there; this one is reached by its port.
   if (!isFree) log(`another worker serves ${unixSocket}: builds on this box find that one`);
   return { lock, places, writer, doors, groups, answerTo, unixSocket: isFree ? unixSocket : undefined };
 }
 
-async function closeHouse({ lock, doors, groups, unixSocket }: House, { audit, trust }: KeeperOptions): Promise<void> {
-  if (unixSocket !== undefined) rmSync(unixSocket, { force: true });
+async function closeHouse(house: House, { audit, trust, beside }: KeeperOptions): Promise<void> {
+  const { lock, doors, groups } = house;
+  for (const path of [house.unixSocket, beside?.unixSocket]) {
+    if (path !== undefined) rmSync(path, { force: true });
+  }
   await doors.close();
   groups.close();
   trust?.close();
@@ -146,9 +158,9 @@ export async function startKeeper(options: KeeperOptions): Promise<RunningKeeper
     lock.release();
     return { kind: 'refused', reason: 'state', why: `${options.stateDir}: ${(error as Error).message}` };
   }
-  let held: HeldListeners;
+  let held: Held;
   try {
-    held = await holdListeners(options.listen, house.unixSocket);
+    held = await holdAll({ listen: options.listen, unixSocket: house.unixSocket }, options.beside);
   } catch (error) {
     await closeHouse(house, options);
     return { kind: 'refused', reason: 'listen', why: (error as Error).message };
@@ -156,14 +168,36 @@ export async function startKeeper(options: KeeperOptions): Promise<RunningKeeper
   return watch(options, house, held);
 }
 
-function launch(options: KeeperOptions, house: House, held: HeldListeners): FrontProcess {
-  const { initPath, needed, frontArgv, env, audit, onReady, log } = options;
+type Held = { readonly main: HeldListeners; readonly beside: HeldListeners | undefined };
+
+/** @throws if one cannot be bound; then none is. */
+async function holdAll(main: ListenPlaces, beside: ListenPlaces | undefined): Promise<Held> {
+  const held = await holdListeners(main);
+  try {
+    return { main: held, beside: beside && (await holdListeners(beside)) };
+  } catch (error) {
+    held.letGo();
+    throw error;
+  }
+}
+
+function letGo({ main, beside }: Held): void {
+  main.letGo();
+  beside?.letGo();
+}
+
+function givenOf({ addresses, fds }: HeldListeners): HeldPlaces {
+  return { listen: addresses, sockets: fds.map(({ length }) => length) };
+}
+
+function launch(options: KeeperOptions, house: House, held: Held): FrontProcess {
+  const { initPath, needed, frontArgv, env, audit, onReady, frontLine, log } = options;
   const { places, writer, answerTo, groups, unixSocket } = house;
   const argv = frontArgv({
-    listen: held.addresses,
+    ...givenOf(held.main),
+    ...(held.beside && { beside: givenOf(held.beside) }),
     hasUnixSocket: unixSocket !== undefined,
     ownUser: places.front !== undefined,
-    sockets: held.fds.map(({ length }) => length),
     groups: { bounded: groups.bounded, files: groups.slots.map(({ files }) => files ?? null) },
   });
   const front = startFront({
@@ -172,14 +206,15 @@ function launch(options: KeeperOptions, house: House, held: HeldListeners): Fron
     needed,
     argv,
     env,
-    listeners: held.fds.flat(),
+    listeners: [...held.main.fds, ...(held.beside?.fds ?? [])].flat(),
     writer,
     answerTo,
     note: (line) => noteIn(audit, line),
-    onReady: () => onReady(held.addresses),
+    onReady: () => onReady(held.main.addresses, held.beside?.addresses ?? []),
+    line: frontLine,
     log,
   });
-  held.letGo();
+  letGo(held);
   return front;
 }
 
@@ -187,8 +222,9 @@ function endText(end: FrontEnd): string {
   return end.kind === 'killed' ? end.why : `with status ${end.status}`;
 }
 
-function watch(options: KeeperOptions, house: House, first: HeldListeners): RunningKeeper {
+function watch(options: KeeperOptions, house: House, first: Held): RunningKeeper {
   let front = launch(options, house, first);
+  const again = options.beside && { ...options.beside, listen: first.beside?.addresses ?? [] };
   let signals = 0;
   const restarts: number[] = [];
 
@@ -203,15 +239,16 @@ function watch(options: KeeperOptions, house: House, first: HeldListeners): Runn
       const end = await front.ended;
       if (signals > 0) return end.kind === 'ended' ? end.status : 1;
       if (!end.wasReady && end.kind === 'ended') return end.status;
+      if (options.endsIdle === true && end.kind === 'ended' && end.status === 0) return 0;
       if (!mayRestart(end)) {
         options.log(`the process that serves has ended (${endText(end)}) once too often`);
         return 1;
       }
       options.log(`the process that serves has ended (${endText(end)}): its jobs are lost, it is started again`);
-      const held = await holdListeners(first.addresses, house.unixSocket);
+      const held = await holdAll({ listen: first.main.addresses, unixSocket: house.unixSocket }, again);
       // Asked to end meanwhile: there is nothing that could be asked.
       if (signals > 0) {
-        held.letGo();
+        letGo(held);
         return 0;
       }
       front = launch({ ...options, onReady: () => undefined }, house, held);

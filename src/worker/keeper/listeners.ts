@@ -68,11 +68,13 @@ function descriptorOf(server: Server): number {
   return handle.fd;
 }
 
+export type ListenPlaces = {
+  readonly listen: readonly ListenAddress[];
+  readonly unixSocket?: string | undefined;
+};
+
 /** @throws if one cannot be bound; then none is. */
-export async function holdListeners(
-  listen: readonly ListenAddress[],
-  unixSocket: string | undefined,
-): Promise<HeldListeners> {
+export async function holdListeners({ listen, unixSocket }: ListenPlaces): Promise<HeldListeners> {
   const servers: (readonly Server[])[] = [];
   const letGo = (): void => {
     for (const server of servers.flat()) server.close();
