@@ -4,6 +4,7 @@
 import { linkSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { enterHome, leaveHome } from '../farm/farm.ts';
 import { takesSlot } from '../observe/reasons.ts';
 import { addToTally, takeFromTally, type JobEnd } from '../observe/tally.ts';
 import { temporarySocket, type RuntimeDir } from '../trust/runtime-dir.ts';
@@ -259,6 +260,9 @@ function runHere(session: Session, socket: Socket, why: RunHere): void {
 
 /** Times what runs here, and counts it when it ends. */
 function countHere(session: Session, socket: Socket, why: RunHere, waits = false): void {
+  const { farm } = session;
+  // One that was chosen to run here is in already.
+  const stay = why.reason === 'sooner-here' ? undefined : enterHome(farm);
   let startedMs: number | undefined;
   const start = (): void => {
     session.here += 1;
@@ -278,5 +282,6 @@ function countHere(session: Session, socket: Socket, why: RunHere, waits = false
     const end: JobEnd = { kind: 'here', reason: why.reason, detail: why.detail, seconds };
     addToTally(session.tally, end);
     why.ended?.(seconds);
+    if (stay !== undefined) leaveHome(farm, stay);
   });
 }

@@ -30,7 +30,11 @@ function openOwn(farms: Farms, variables: ClientRequest['env'], log: ClientReque
   if (opened.kind === 'session') return opened;
   log(opened.why);
   const start = { id, startedMs: farms.world.clock.nowMs(), expected: [] };
-  return { kind: 'session', session: newSession(settings, newFarm([], farms.world), start), close: () => undefined };
+  return {
+    kind: 'session',
+    session: newSession(settings, newFarm([], farms.world, farms.memory), start),
+    close: () => undefined,
+  };
 }
 
 /** What a compile does not set is as in the environment of the daemon, where somebody has started that by hand. */

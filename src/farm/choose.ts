@@ -99,7 +99,7 @@ function insert(first: Ranked[], one: Ranked): void {
  */
 export function hereFinish(home: Home, hosts: readonly Host[], asked: Asked): Finish | undefined {
   const { mayRunHere, work } = asked;
-  if (!mayRunHere || home.endsMs.size >= home.slots) return undefined;
+  if (!mayRunHere || home.compiles.size >= home.slots) return undefined;
   if (hosts.some((host) => host.onThisBox && isAble(host, asked))) return undefined;
   const finish = expectedFinish(homeLoad(home, work.kind), work.ms);
   return { ...finish, totalMs: finish.totalMs * homeCost };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
 import {
+  enterHome,
   farmBytes,
   leaveHome,
   leavePlace,
@@ -183,7 +184,7 @@ test('two builds take turns, however many jobs one of them has', async () => {
   const wait = (build: string, key: string): Promise<void> =>
     ask(key, { build }).then((choice) => {
       order.push(build);
-      if (choice.kind === 'host') farm.home.endsMs.clear();
+      if (choice.kind === 'host') farm.home.compiles.clear();
     });
   const all = [
     ...Array.from({ length: 20 }, (_, index) => wait('first', `more ${index}`)),
@@ -237,6 +238,24 @@ test('this box takes a compile only while the farm is busy and it would be done 
   void own.ask('c', { mayRunHere }).then((choice) => (more = choice));
   await new Promise(setImmediate);
   assert.equal(more, undefined, 'a worker on this box takes the same processors');
+});
+
+test('what runs here for other reasons, or for another farm, leaves this box no room', async () => {
+  const { farm, ask } = farmOf('one/1');
+  const mayRunHere = true;
+  await ask('a', { mayRunHere });
+  await ask('b', { mayRunHere });
+  const other = newFarm([], farm.world, farm.memory);
+  const stays = Array.from({ length: farm.home.slots }, (_, index) => enterHome(index === 0 ? other : farm));
+  let choice: Choice | undefined;
+  void ask('c', { mayRunHere }).then((made) => (choice = made));
+  await new Promise(setImmediate);
+  assert.equal(choice, undefined);
+  const [last] = stays.slice(-1);
+  assert.ok(last !== undefined);
+  leaveHome(farm, last);
+  await new Promise(setImmediate);
+  assert.ok(choice !== undefined && nameOf(choice) === 'here');
 });
 
 test('a job whose launcher has gone waits no longer', async () => {

@@ -16,7 +16,7 @@ import {
   type Verdict,
 } from './choose.ts';
 import { jobsAhead, type Finish } from './finish.ts';
-import { newHome, type Home } from './home.ts';
+import type { Home } from './home.ts';
 import type { HostSpec } from './host-spec.ts';
 import {
   become,
@@ -93,8 +93,8 @@ export type Choice =
   | { readonly kind: 'here'; readonly stay: Stay; readonly decision: Decision }
   | { readonly kind: 'none'; readonly reason: ReasonId; readonly detail: string; readonly decision: Decision };
 
-/** A compile that was chosen to run here, and when it is expected to end. */
-export type Stay = { readonly work: Work; readonly atMs: number };
+/** A compile that was chosen to run here. */
+export type Stay = { readonly work: Work };
 
 type WaitingJob = Waiting & {
   work: Work;
@@ -119,7 +119,7 @@ export function newFarm(specs: readonly HostSpec[], world: HostWorld, memory: Fa
     if (why !== undefined) become(host, { kind: 'aside', why });
     return host;
   });
-  const home = newHome(memory.home);
+  const home = memory.box;
   const table = newTable(hosts, changes);
   return {
     hosts,
@@ -255,7 +255,7 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
   for (const job of inTurn(queue)) {
     refresh(farm, job);
     const { asked } = job;
-    const isHomeFull = home.endsMs.size >= home.slots;
+    const isHomeFull = home.compiles.size >= home.slots;
     if (passed >= most || (isFarmFull && isHomeFull)) break;
     if ((isFarmFull || full.has(asked.toolchain)) && (isHomeFull || !asked.mayRunHere)) {
       passed += isFarmFull ? 1 : 0;
@@ -317,8 +317,8 @@ function give(farm: Farm, job: WaitingJob, { verdict, ranking }: Given): void {
   const decision = decisionOn(farm, job, ranking);
   removeWaiting(farm.queue, job);
   if (verdict.kind === 'here') {
-    const stay: Stay = { work: job.work, atMs: farm.world.clock.nowMs() + verdict.finish.compileMs };
-    farm.home.endsMs.add(stay);
+    const stay: Stay = { work: job.work };
+    farm.home.compiles.add(stay);
     job.decide({ kind: 'here', stay, decision });
     return;
   }
@@ -360,9 +360,16 @@ export function leavePlace(farm: Farm, place: Place): void {
   pump(farm);
 }
 
-/** The compile that was chosen to run here has ended. */
-export function leaveHome(farm: Farm, stay: Stay): void {
-  farm.home.endsMs.delete(stay);
+/** A compile that was not chosen to run here and does, now or when a slot is free: it leaves the others less room. */
+export function enterHome({ home }: Farm): object {
+  const stay = {};
+  home.compiles.add(stay);
+  return stay;
+}
+
+/** A compile here has ended. */
+export function leaveHome(farm: Farm, stay: object): void {
+  farm.home.compiles.delete(stay);
   pump(farm);
 }
 

@@ -9,15 +9,15 @@ import type { HostSpec } from './host-spec.ts';
 export type Home = {
   readonly record: HostRecord;
   readonly slots: number;
-  /** When the compiles that run here are expected to end. */
-  readonly endsMs: Set<{ readonly atMs: number }>;
+  /** The compiles that run here or wait for a slot, whyever, of all builds. */
+  readonly compiles: Set<object>;
 };
 
 /** What a millisecond of a compile here costs the build. */
 export const homeCost = 2.5;
 
-export function newHome(record: HostRecord, slots: number = availableParallelism()): Home {
-  return { record, slots, endsMs: new Set() };
+export function newHome(record: HostRecord): Home {
+  return { record, slots: availableParallelism(), compiles: new Set() };
 }
 
 const loopback = new Set(['localhost', '127.0.0.1', '::1']);
@@ -32,7 +32,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /** With a slot free, and nothing that would have to travel. */
-export function homeLoad({ record, slots, endsMs }: Home, kind: WorkKind): HostLoad {
-  const jobs = { slots, jobs: endsMs.size, slotFreeMs: 0, othersMs: 0 };
+export function homeLoad({ record, slots, compiles }: Home, kind: WorkKind): HostLoad {
+  const jobs = { slots, jobs: compiles.size, slotFreeMs: 0, othersMs: 0 };
   return { pace: paceFor(record, kind), ...jobs, lacksBytes: 0, bytesPerMs: 1, roundTripMs: 0 };
 }

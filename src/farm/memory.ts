@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { writeKept } from '../kept-file.ts';
 import { asideFrom, asidesFrom, savedAsides, type Asides, type SavedAside } from './aside.ts';
 import { guess, type Average } from './average.ts';
+import { newHome, type Home } from './home.ts';
 import type { KindRecord } from './kind.ts';
 import { newHostRecord, type HostRecord } from './pace.ts';
 import { mostPeakKb, newWorkMemory, type PastWork, type WorkMemory } from './work.ts';
@@ -11,6 +12,8 @@ import { mostPeakKb, newWorkMemory, type PastWork, type WorkMemory } from './wor
 export type FarmMemory = {
   readonly works: WorkMemory;
   readonly home: HostRecord;
+  /** Shared by all farms: they have one box to run compiles on. Not kept. */
+  readonly box: Home;
   /** By the name that the user gave the host. */
   readonly host: (name: string) => HostRecord;
   readonly hosts: ReadonlyMap<string, HostRecord>;
@@ -34,7 +37,7 @@ function memoryOf(parts: Parts, hosts: Map<string, HostRecord>): FarmMemory {
     hosts.set(name, record);
     return record;
   };
-  return { ...parts, host, hosts };
+  return { ...parts, box: newHome(parts.home), host, hosts };
 }
 
 type SavedAverage = readonly [value: number, samples: number];

@@ -140,7 +140,7 @@ function wrongAttempts({ hosts, farm }: SimulatedFarm, sessions: readonly Sessio
 /** Nothing of any job is left in the farm. */
 function leftIn({ hosts, home, queue, races }: Farm): string[] {
   const places = hosts.reduce((sum, host) => sum + host.places.size, 0);
-  const left = { places, races: races.size, waiting: queue.size, lanes: queue.lanes.size, here: home.endsMs.size };
+  const left = { places, races: races.size, waiting: queue.size, lanes: queue.lanes.size, here: home.compiles.size };
   return Object.entries(left).flatMap(([what, count]) =>
     count === 0 ? [] : [`${count} ${what} are left in the farm`],
   );
