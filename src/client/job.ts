@@ -13,7 +13,7 @@ import { leaveHome, takePlace, type Farm, type PlaceRequest, type Stay } from '.
 import type { Host, Place } from '../farm/host.ts';
 import { noteHere } from '../farm/learn.ts';
 import { readSize } from '../farm/kind.ts';
-import { expectedWork, type Work, type WorkName } from '../farm/work.ts';
+import { expectedWork, mostPeakKb, type Work, type WorkName } from '../farm/work.ts';
 import { FileChangedError } from '../includes/types.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import type { JobEnd } from '../observe/tally.ts';
@@ -90,7 +90,7 @@ function recorded({ clock }: ClientWorld, session: Session, { answer, draft, req
       if (trail.end.kind === 'here') trail.end = { ...trail.end, endedMs: sinceStart() };
       why.ended?.(seconds);
     };
-    return { ...why, ended, needKb: draft.decision?.work.peakKb ?? 0 };
+    return { ...why, ended, needKb: draft.needKb };
   };
   if (answer.kind === 'here') return staysHere(answer);
   return answer.kind === 'completed' ? { ...answer, unwritten: () => staysHere(unwritable) } : answer;
@@ -193,14 +193,21 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
   const { action, key, understood, signal, draft } = sending;
   const { resultCache } = session.settings;
   const earlier = key === undefined ? undefined : world.results.recall(key);
-  let work = expectedWork(farm.memory.works, workNameOf(understood, sending.closure));
+  const known = expectedWork(farm.memory.works, workNameOf(understood, sending.closure));
+  let work = known;
   let tried: ReadonlySet<Host> = new Set();
   let last: RunHere | undefined;
   while (tried.size < mostHosts) {
     const request = placeRequest(session, sending, { work, tried });
     const choice = await takePlace(farm, request);
     draft.decision ??= choice.decision;
-    if (choice.kind === 'none') return last ?? { kind: 'here', reason: choice.reason, detail: choice.detail };
+    draft.needKb = work.peakKb;
+    if (choice.kind === 'none')
+      return notedHere(
+        farm,
+        { known, needed: work },
+        last ?? { kind: 'here', reason: choice.reason, detail: choice.detail },
+      );
     if (choice.kind === 'here') return chosenHere(farm, choice.stay);
     const execution = { action, earlier, signal, resultCache, clock: world.clock, traffic: session.traffic };
     const { end, place, attempts, hosts } = await executeAt(farm, choice.place, request, execution);
@@ -227,14 +234,26 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
     }
     if (end.kind === 'done') blame(place, farm.world, answer);
     if (answer.reason === 'worker-full') work = needingMore(work, place);
+    draft.needKb = work.peakKb;
     last = { kind: 'here', reason: answer.reason, detail: `${place.host.spec.name}: ${answer.detail}` };
   }
-  return last ?? { kind: 'here', reason: 'worker-failed', detail: '' };
+  return notedHere(farm, { known, needed: work }, last ?? { kind: 'here', reason: 'worker-failed', detail: '' });
+}
+
+/** What was too large for the hosts is known to be when it is built again. */
+function notedHere(
+  farm: Farm,
+  { known, needed }: { readonly known: Work; readonly needed: Work },
+  here: RunHere,
+): RunHere {
+  if (here.reason !== 'worker-full') return here;
+  return { ...here, ended: (seconds) => noteHere(farm, { work: known }, seconds * 1000, needed.peakKb) };
 }
 
 /** Its memory or its disk was not enough: a larger host is tried next, or one that has nothing else to do. */
 function needingMore(work: Work, { ready }: Place): Work {
-  return { ...work, peakKb: Math.max(2 * work.peakKb, Math.ceil(ready.memoryKb / ready.slots)) };
+  const peakKb = Math.max(2 * work.peakKb, Math.ceil(ready.memoryKb / ready.slots));
+  return { ...work, peakKb: Math.min(mostPeakKb, peakKb) };
 }
 
 function placeRequest(

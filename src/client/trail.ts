@@ -65,10 +65,12 @@ export type Draft = {
   object: string | undefined;
   decision: Decision | undefined;
   attempts: Attempt[];
+  /** Memory that the compile is expected to need, where that is known. */
+  needKb: number;
 };
 
 export function newDraft(arrivedMs: number): Draft {
-  return { arrivedMs, object: undefined, decision: undefined, attempts: [] };
+  return { arrivedMs, object: undefined, decision: undefined, attempts: [], needKb: 0 };
 }
 
 /** The trail of a job that has ended, or goes on here. */

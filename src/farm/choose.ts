@@ -51,11 +51,15 @@ const mostRanked = 6;
 // Nobody knows a queue that well, and an idle slot is lost: waiting has to save as much again as it takes.
 const isWorthQueueing = ({ ms, queueMs }: Ranked, freeMs: number): boolean => ms + queueMs < freeMs;
 
+export function hasToolchain({ state }: Host, { toolchain }: Asked): boolean {
+  return state.kind === 'ready' && state.toolchains.has(toolchain);
+}
+
 /** It could do the job now or later. */
-export function isAble(host: Host, { toolchain, tried, work }: Asked): boolean {
+export function isAble(host: Host, asked: Asked): boolean {
   const { state } = host;
-  if (state.kind !== 'ready' || !state.toolchains.has(toolchain) || tried.has(host)) return false;
-  return state.memoryKb === 0 || work.peakKb <= state.memoryKb;
+  if (state.kind !== 'ready' || !hasToolchain(host, asked) || asked.tried.has(host)) return false;
+  return state.memoryKb === 0 || asked.work.peakKb <= state.memoryKb;
 }
 
 export function rank(table: Table, asked: Asked, nowMs: number): Ranking {

@@ -14,7 +14,7 @@ import {
 } from './farm.ts';
 import { parseHosts } from './host-spec.ts';
 import { touch, trouble } from './host.ts';
-import { noteDone } from './learn.ts';
+import { noteDone, noteHere } from './learn.ts';
 import { expectedWork } from './work.ts';
 
 const toolchain = { hash: 'a'.repeat(64), sizeBytes: 1 };
@@ -209,7 +209,8 @@ test('a job that needs more memory than a host has goes to a larger one, and to 
   const { farm, ask } = farmOf('one/4', 1000);
   farm.memory.works.past.set('large', { ms: 100, peakKb: 5000, by: undefined });
   farm.memory.works.past.set('fits', { ms: 100, peakKb: 600, by: undefined });
-  assert.equal((await ask('large')).kind, 'none');
+  const large = await ask('large');
+  assert.ok(large.kind === 'none' && large.reason === 'worker-full' && /5000 KB of memory/.test(large.detail));
   const first = await ask('fits');
   let second: Choice | undefined;
   void ask('fits').then((choice) => (second = choice));
@@ -301,6 +302,16 @@ test('a host that is connected again is thought to hold what it held', async () 
   const choice = second.kind === 'host' ? second : await ask('y', { inputBytes: 1e6 });
   assert.ok(choice.kind === 'host');
   assert.equal(choice.place.expected.transferMs, 0);
+});
+
+test('what was too large for the hosts is known to be, and doubted more each time that it runs here', () => {
+  const { farm } = farmOf('one');
+  const name = { key: 'a', kind: 'c', size: 0 };
+  const peaks = [5000, 5000, 3750].map((needKb) => {
+    noteHere(farm, { work: expectedWork(farm.memory.works, name) }, 100, needKb);
+    return expectedWork(farm.memory.works, name).peakKb;
+  });
+  assert.deepEqual(peaks, [5000, 3750, 2813]);
 });
 
 test('what a host says of itself is believed as far as it can be so', async () => {

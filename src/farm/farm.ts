@@ -6,6 +6,7 @@ import { isAside } from './aside.ts';
 import {
   candidates,
   choose,
+  hasToolchain,
   hereFinish,
   isAble,
   rank,
@@ -213,13 +214,18 @@ function canBeDone({ hosts }: Farm, { asked }: WaitingJob): boolean {
   });
 }
 
+function reasonWhyNone(hosts: readonly Host[], asked: Asked): ReasonId {
+  const reached = hosts.filter((host) => host.state.kind === 'ready' && !asked.tried.has(host));
+  if (reached.length === 0) return 'no-worker';
+  return reached.some((host) => hasToolchain(host, asked)) ? 'worker-full' : 'no-toolchain';
+}
+
 /** Takes the job out of the queue: no host can do it. */
 function dismiss(farm: Farm, job: WaitingJob): void {
   if (!removeWaiting(farm.queue, job)) return;
   const { hosts } = farm;
   const { asked } = job;
-  const isReached = hosts.some((host) => host.state.kind === 'ready' && !asked.tried.has(host));
-  const reason = isReached ? 'no-toolchain' : 'no-worker';
+  const reason = reasonWhyNone(hosts, asked);
   job.decide({ kind: 'none', reason, detail: whyNone(hosts, asked), decision: decisionOn(farm, job) });
 }
 

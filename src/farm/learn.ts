@@ -67,11 +67,16 @@ export function noteOvertaken(farm: Farm, { host, work, expected, sentMs }: Plac
   touch(host);
 }
 
-/** A compile that the farm could have done was done here. */
-export function noteHere(farm: Farm, { work }: Pick<Stay, 'work'>, compileMs: number): void {
+// What it needs here is not measured. A host's word for more than any has, or a source that has shrunk, is doubted a little
+// more with each build, so that the compile travels again; one that does need it is found out to each third or fourth time.
+const stillBelieved = 0.75;
+
+/** A compile that the farm could have done was done here; `needKb` is what was thought to be too much for the hosts. */
+export function noteHere(farm: Farm, { work }: Pick<Stay, 'work'>, compileMs: number, needKb = 0): void {
   const { home, works } = farm.memory;
   if (compileMs <= 0) return;
-  noteCompile(works, work, { compileMs, by: home, peakKb: 0 });
+  const peakKb = Math.ceil(needKb > work.peakKb ? needKb : stillBelieved * needKb);
+  noteCompile(works, work, { compileMs, by: home, peakKb });
 }
 
 type Compiled = { readonly compileMs: number; readonly by: HostRecord; readonly peakKb: number };

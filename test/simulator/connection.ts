@@ -36,8 +36,8 @@ export function connectTo(host: SimulatedHost): ReapiClient {
     ready,
     toolchains: () => {
       const toolchains = [{ digest: host.toolchain, driver: 'gcc', version: '12' }];
-      const { slots, isShoal } = plan;
-      return ask(100, () => [200, { toolchains, slots, memoryKb: 0, isShoal }], askDeadlineMs);
+      const { slots, isShoal, memoryKb = 0 } = plan;
+      return ask(100, () => [200, { toolchains, slots, memoryKb, isShoal }], askDeadlineMs);
     },
     findMissing: (digests) => {
       const find = (): Digest[] => digests.filter((digest) => !host.store.blobs.has(digestKey(digest)));

@@ -15,6 +15,7 @@ import { forget, newStore, type Store } from './store.ts';
 export type HostPlan = {
   readonly name: string;
   readonly slots: number;
+  readonly memoryKb?: number;
   /** How many times as long as on a host of pace 1 work of this kind takes. */
   readonly pace: (workKind: string) => number;
   readonly latencyMs: number;

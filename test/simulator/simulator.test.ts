@@ -107,6 +107,17 @@ for (const fromMs of [0, 3000]) {
   });
 }
 
+test('what no host had room for is known to need so much when it is built again', async () => {
+  const full: Fault = { kind: 'full', fromMs: 0, untilMs: Infinity };
+  const staged = stage(rig, [plainHost('a', { memoryKb: 4 << 20, faults: [full] })], 1);
+  const [first] = await staged.build({ width: 1 });
+  const [again] = await staged.build({ width: 1 });
+  for (const [record, needKb] of [[first, 1 << 20] as const, [again, 2 << 20] as const]) {
+    assert.ok(record?.answer.kind === 'here' && record.answer.reason === 'worker-full');
+    assert.equal(record.answer.needKb, needKb);
+  }
+});
+
 // When queues and paces were judged otherwise, these ended up to 65 % above it.
 const onceFar = [34, 57, 88, 135, 164, 191];
 
