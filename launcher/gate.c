@@ -283,7 +283,8 @@ static bool pass(const char *path)
 	return true;
 }
 
-static int count_cpus(void)
+/* Those that this process may run on, or SHOAL_CPUS. */
+static int count_own_cpus(void)
 {
 #ifdef SHOAL_CPUS
 	return SHOAL_CPUS;
@@ -293,6 +294,13 @@ static int count_cpus(void)
 		return most_slots; /* it has more CPUs than the set */
 	int count = CPU_COUNT(&set);
 	return count < 1 ? 1 : count;
+}
+
+static int count_cpus(void)
+{
+	int count = count_own_cpus();
+	uint64_t allowed = cpus_of_group();
+	return allowed < (uint64_t)count ? (int)allowed : count;
 }
 
 /* Returns with a slot, which the compiler inherits; at once where this process is part of one that has a slot; without

@@ -19,6 +19,19 @@ bool read_text(const char *path, char *text, size_t room)
 	return size > 0;
 }
 
+/* The number that follows `key` in such a file. */
+bool read_number(const char *path, const char *key, uint64_t *number)
+{
+	char text[4096];
+	const char *at = read_text(path, text, sizeof text) ? strstr(text, key) : NULL;
+	if (!at)
+		return false;
+	at += strlen(key);
+	char *end;
+	*number = strtoull(at, &end, 10);
+	return end != at;
+}
+
 /* What /proc knows of a process; false if there is none. */
 bool look_at_process(pid_t pid, char *state, pid_t *parent)
 {

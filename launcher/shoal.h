@@ -68,10 +68,13 @@ bool is_likely_compile(const struct command *command);
 bool is_likely_remote(const struct command *command);
 void enter_gate(uint32_t need_kb);
 
-/* memory.c, process.c: what else is going on here */
+/* memory.c, group.c, process.c: what else is going on here */
 uint64_t available_memory_kb(void);
+uint64_t memory_left_in_group_kb(void);
+uint64_t cpus_of_group(void);
 enum { most_ancestors = 64 };
 bool read_text(const char *path, char *text, size_t room);
+bool read_number(const char *path, const char *key, uint64_t *number);
 bool look_at_process(pid_t pid, char *state, pid_t *parent);
 char state_of(pid_t pid);
 

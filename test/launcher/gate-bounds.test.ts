@@ -17,6 +17,7 @@ const macros = [
   `-DSHOAL_CPUS=${slots}`,
   `-DSHOAL_MEMINFO="${box}/meminfo"`,
   `-DSHOAL_CGROUP="${box}/cgroup"`,
+  `-DSHOAL_OWN_GROUPS="${box}/own-groups"`,
   `-DSHOAL_LONGEST_WAIT_S=${longestWaitMs / 1000}`,
   '-DSHOAL_WAKE_S=1',
 ];
@@ -26,7 +27,10 @@ const availableMb = (mb: number): void => {
 };
 const plentyMb = 1 << 20;
 beforeEach(() => availableMb(plentyMb));
-afterEach(gate.clear);
+afterEach(() => {
+  gate.clear();
+  rmSync(join(box, 'cgroup'), { recursive: true, force: true });
+});
 after(() => {
   gate.remove();
   rmSync(box, { recursive: true });
@@ -120,24 +124,83 @@ test('the daemon says how much memory a compile needs', async () => {
   await large.finish();
 });
 
-test('in a container the memory is what its control group has left', async () => {
-  const group = join(box, 'cgroup');
-  mkdirSync(group);
-  const mb = (count: number): string => `${count << 20}\n`;
-  writeFileSync(join(group, 'memory.max'), mb(1000));
-  writeFileSync(join(group, 'memory.current'), mb(900));
-  writeFileSync(join(group, 'memory.stat'), `anon ${mb(880)}inactive_file ${mb(10)}active_file ${mb(10)}`);
+const mb = (count: number): string => `${count << 20}\n`;
+/** Puts files into a control group, and the process into those of `own`, as /proc/self/cgroup names them. */
+const setGroup = (own: string, at: string, files: Readonly<Record<string, string>>): void => {
+  writeFileSync(join(box, 'own-groups'), own);
+  mkdirSync(join(box, 'cgroup', at), { recursive: true });
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(box, 'cgroup', at, name), text);
+};
+const version1 = (path: string): string =>
+  ['cpuset', 'cpuacct,cpu', 'memory', 'name=systemd'].map((names, at) => `${9 - at}:${names}:${path}\n`).join('') +
+  '0::/elsewhere\n';
+const version2 = (path: string): string => `0::${path}\n`;
+const ownGroups: Readonly<Record<string, { readonly own: string; readonly at: string }>> = {
+  'the root': { own: '/', at: '.' },
+  'named as the host names it': { own: '/docker/0123', at: '.' },
+  'outside of what is seen': { own: '/../other', at: '.' },
+  'of a service': { own: '/system.slice/build.service', at: 'system.slice/build.service' },
+  'within one that is bounded': { own: '/user.slice/user-1.slice/session', at: 'user.slice' },
+};
+
+const quotas = [
+  ['40000', 1],
+  ['100000', 1],
+  ['100001', 2],
+  ['800000', 2],
+  ['max', 2],
+] as const;
+
+for (const [whose, { own, at }] of Object.entries(ownGroups)) {
+  test(`memory is what the control group has left (version 2, ${whose})`, async () => {
+    const [max, current] = [mb(1000), mb(900)];
+    const stat = (anonMb: number, fileMb: number): string =>
+      `anon ${mb(anonMb)}inactive_file ${mb(fileMb)}active_file ${mb(fileMb)}`;
+    setGroup(version2(own), at, { 'memory.max': max, 'memory.current': current, 'memory.stat': stat(880, 10) });
+    await memoryIsWaitedFor(() => setGroup(version2(own), at, { 'memory.stat': stat(100, 400) }));
+  });
+
+  test(`memory is what the control group has left (version 1, ${whose})`, async () => {
+    const [limit, usage] = [mb(1000), mb(900)];
+    // The first lines are without the groups below.
+    const stat = (fileMb: number): string =>
+      `cache 0\ninactive_file ${mb(900)}total_inactive_file ${mb(fileMb)}total_active_file ${mb(fileMb)}`;
+    const files = { 'memory.limit_in_bytes': limit, 'memory.usage_in_bytes': usage, 'memory.stat': stat(10) };
+    setGroup(version1(own), `memory/${at}`, files);
+    await memoryIsWaitedFor(() => setGroup(version1(own), `memory/${at}`, { 'memory.stat': stat(400) }));
+  });
+
+  test(`a control group's share of the CPUs, rounded up, is as many slots (both versions, ${whose})`, async () => {
+    for (const [quota, allowed] of own === '/' ? quotas : quotas.slice(0, 1)) {
+      setGroup(version2(own), at, { 'cpu.max': `${quota} 100000\n` });
+      await areAllowed(allowed);
+      const files = { 'cpu.cfs_quota_us': quota.replace('max', '-1\n'), 'cpu.cfs_period_us': '100000\n' };
+      setGroup(version1(own), `cpu/${at}`, files);
+      await areAllowed(allowed);
+    }
+  });
+}
+
+/** A second compile waits for memory, until `giveUp` has been called. */
+async function memoryIsWaitedFor(giveUp: () => void): Promise<void> {
   const first = gate.held();
   await gate.begun(first);
   const second = gate.held();
   assert.ok(await gate.waits(second));
   // Cached files are given up.
-  writeFileSync(join(group, 'memory.stat'), `anon ${mb(100)}inactive_file ${mb(400)}active_file ${mb(400)}`);
+  giveUp();
   await gate.begun(second);
-  writeFileSync(join(group, 'memory.max'), 'max\n');
   await Promise.all([first.finish(), second.finish()]);
-  rmSync(group, { recursive: true });
-});
+}
+
+/** So many compiles run at once, and the next waits. */
+async function areAllowed(count: number): Promise<void> {
+  const running = Array.from({ length: count }, gate.held);
+  await Promise.all(running.map(gate.begun));
+  const next = gate.held();
+  assert.ok(await gate.waits(next));
+  await Promise.all([...running, next].map(({ finish }) => finish()));
+}
 
 test('a build that is stopped does not stop another', async () => {
   const stopped = await gate.fill();

@@ -7,7 +7,8 @@ import { after, afterEach, test } from 'node:test';
 import { waitUntil } from '../../bench/wait.ts';
 import { cpus, setGate, type Compile } from './gating.ts';
 
-const gate = setGate();
+// As on a box whose control groups allow all of it.
+const gate = setGate(['-DSHOAL_CGROUP="/nowhere"']);
 const { base, bin, compilers, runtime, work, gcc } = gate;
 afterEach(gate.clear);
 after(gate.remove);
