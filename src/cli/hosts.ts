@@ -1,4 +1,4 @@
-// `shoal hosts [--json]`: every host of the farm, what has been measured of it, and how it stands.
+// `shoal hosts [--json] [--forgive NAME]`: every host of the farm, what has been measured of it, and how it stands.
 import { askOnce } from '../client/attach.ts';
 import { inspectHostsAlone } from '../client/compose.ts';
 import type { HostReport } from '../client/host-report.ts';
@@ -35,17 +35,21 @@ export function hostsText(hosts: readonly HostReport[]): string {
   return `${lines.map((line) => line.trimEnd()).join('\n')}${note}\n`;
 }
 
-async function reports({ env }: Invocation): Promise<readonly HostReport[] | string> {
+async function reports({ env }: Invocation, forgive: string | undefined): Promise<readonly HostReport[] | string> {
   const settings = settingsFrom(env);
-  const answer = await askOnce({ op: 'hosts', settings });
+  const answer = await askOnce({ op: 'hosts', settings, forgive });
   if (answer?.kind === 'hosts') return answer.hosts;
   if (answer?.kind === 'error') return answer.message;
-  return inspectHostsAlone(settings, env);
+  return inspectHostsAlone({ settings, forgive }, env);
 }
 
 export async function hostsCommand(invocation: Invocation): Promise<void> {
-  if (refuses(invocation.args, ['--json'], 'hosts [--json]')) return;
-  const hosts = await reports(invocation);
+  const { args } = invocation;
+  const at = args.indexOf('--forgive');
+  const forgive = at < 0 ? undefined : args[at + 1];
+  const others = at < 0 ? args : args.toSpliced(at, forgive === undefined ? 0 : 2);
+  if (refuses(others, ['--json'], 'hosts [--json] [--forgive NAME]')) return;
+  const hosts = await reports(invocation, forgive);
   if (typeof hosts === 'string') {
     process.stderr.write(`shoal: ${hosts}\n`);
     process.exitCode = 2;

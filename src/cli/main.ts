@@ -32,7 +32,7 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   // For the worker's own use, so not in the help.
   front: { load: async () => (await import('./front.ts')).frontCommand },
   hosts: {
-    summary: 'the farm: slots, queue, speed, round trip, failures [--json]',
+    summary: 'the farm: slots, queue, speed, round trip, failures [--json] [--forgive NAME]',
     load: async () => (await import('./hosts.ts')).hostsCommand,
   },
   join: {

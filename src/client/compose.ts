@@ -1,5 +1,6 @@
 // Where the client daemon is put together: the only place that constructs its layers.
 import { join } from 'node:path';
+import { forgive } from '../farm/aside.ts';
 import { closeFarm, newFarm, reachAll, warm, type Farm } from '../farm/farm.ts';
 import { clientTrust, connectWith } from '../farm/connect.ts';
 import { findFarms } from '../farm/discovery.ts';
@@ -14,6 +15,7 @@ import { realClock } from '../observe/clock.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
 import { isOwnSocket, openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { cacheDir, stateDir } from '../user-directories.ts';
+import type { HostsRequest } from './control.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
 import { hostReports, type HostReport } from './host-report.ts';
 import { loadLayerPaths, saveLayerPaths } from './kept-layer.ts';
@@ -114,7 +116,15 @@ export function openSession(
 const inspectPatienceMs = 3500;
 
 /** Every host of the settings as it stands, connected to if it was not; or what is wrong with the settings. */
-export async function inspectHosts(farms: Farms, settings: Settings): Promise<readonly HostReport[] | string> {
+export async function inspectHosts(
+  farms: Farms,
+  { settings, forgive: name }: Pick<HostsRequest, 'settings' | 'forgive'>,
+): Promise<readonly HostReport[] | string> {
+  if (name !== undefined) {
+    const open = [...farms.open.values()].map(({ farm }) => farm);
+    if (!forgive(farms.memory.asides, open, name)) return `${name} is not set aside`;
+    saveFarmMemory(farms.memory, farmMemoryPath());
+  }
   await hearHosts(farms, settings);
   const opened = openSession(farms, settings, { id: newSessionId() });
   if (opened.kind === 'invalid') return opened.why;
@@ -127,10 +137,10 @@ export async function inspectHosts(farms: Farms, settings: Settings): Promise<re
 
 /** As `inspectHosts`, where no daemon runs. @throws RuntimeDirError if its place is not ours. */
 export function inspectHostsAlone(
-  settings: Settings,
+  request: Pick<HostsRequest, 'settings' | 'forgive'>,
   env: ClientRequest['env'],
 ): Promise<readonly HostReport[] | string> {
-  return inspectHosts(realFarms(openRuntimeDir(), env), settings);
+  return inspectHosts(realFarms(openRuntimeDir(), env), request);
 }
 
 export type ClientRequest = {

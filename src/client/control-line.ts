@@ -2,7 +2,13 @@
 import type { Socket } from 'node:net';
 import { reachAll, slotsOf, type Farm } from '../farm/farm.ts';
 import { version } from '../observe/version.ts';
-import { parseControlRequest, type ControlAnswer, type SessionRequest, type Status } from './control.ts';
+import {
+  parseControlRequest,
+  type ControlAnswer,
+  type HostsRequest,
+  type SessionRequest,
+  type Status,
+} from './control.ts';
 import type { Opening } from './connection.ts';
 import { hostReports } from './host-report.ts';
 import { findTrail } from './trail.ts';
@@ -11,7 +17,6 @@ import { encodeControl } from './launcher-wire.ts';
 import { forgetLone } from './lone-compiles.ts';
 import { endSession, summaryOf, type Session } from './session.ts';
 import { hearHosts, inspectHosts, openSession } from './compose.ts';
-import type { Settings } from './settings.ts';
 
 // A build begins without the hosts that have not answered by then; they join when they do.
 const reachPatienceMs = 1000;
@@ -34,7 +39,7 @@ export async function serveControl(daemon: Daemon, socket: Socket, opening: Open
       socket.end();
       return;
     case 'hosts':
-      await serveHosts(daemon, socket, request.settings);
+      await serveHosts(daemon, socket, request);
       return;
     case 'explain': {
       const found = everySession(daemon).map(({ trail }) => findTrail(trail.jobs, request.file));
@@ -95,8 +100,8 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
   socket.resume();
 }
 
-async function serveHosts(daemon: Daemon, socket: Socket, settings: Settings): Promise<void> {
-  const reports = await inspectHosts(daemon.farms, settings);
+async function serveHosts(daemon: Daemon, socket: Socket, request: HostsRequest): Promise<void> {
+  const reports = await inspectHosts(daemon.farms, request);
   answer(socket, typeof reports === 'string' ? { kind: 'error', message: reports } : { kind: 'hosts', hosts: reports });
   socket.end();
 }

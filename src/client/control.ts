@@ -21,12 +21,13 @@ export type ControlRequest =
       readonly adopt: boolean;
     }
   | { readonly op: 'status' }
-  /** The hosts of these settings, connected to if need be. */
-  | { readonly op: 'hosts'; readonly settings: Settings }
+  /** The hosts of these settings, connected to if need be; the one named `forgive`, if any, is no longer set aside. */
+  | { readonly op: 'hosts'; readonly settings: Settings; readonly forgive: string | undefined }
   /** What became of a compile of a build that is going on: the last, or the last of that source or object (absolute). */
   | { readonly op: 'explain'; readonly file: string | undefined }
   | { readonly op: 'stop' };
 
+export type HostsRequest = Extract<ControlRequest, { readonly op: 'hosts' }>;
 export type SessionRequest = Extract<ControlRequest, { readonly op: 'session' }>;
 
 /** What the session's owner writes on its open connection when its command has ended. */
@@ -108,7 +109,10 @@ export function parseControlRequest(body: Buffer): ControlRequest | undefined {
   if (op === 'explain') return { op, file: typeof file === 'string' ? file : undefined };
   const settings = parseSettings(value['settings']);
   if (settings === undefined) return undefined;
-  if (op === 'hosts') return { op, settings };
+  if (op === 'hosts') {
+    const { forgive } = value;
+    return { op, settings, forgive: typeof forgive === 'string' ? forgive : undefined };
+  }
   const { id } = value;
   if (op !== 'session' || typeof cwd !== 'string' || typeof id !== 'string' || !isSessionId(id)) return undefined;
   return {

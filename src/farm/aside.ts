@@ -28,6 +28,15 @@ export function setAside(farm: Farm, host: Host, why: string): void {
   farm.memory.asides.set(host.spec.name, { why, leftMs: dayMs, atMs: performance.now() });
 }
 
+/** The host of this name is used again, in these farms and the next ones; false if it was not set aside. */
+export function forgive(asides: Asides, farms: readonly Farm[], name: string): boolean {
+  for (const { hosts } of farms) {
+    for (const host of hosts)
+      if (host.spec.name === name && host.state.kind === 'aside') become(host, { kind: 'idle' });
+  }
+  return asides.delete(name);
+}
+
 export function isAside(asides: Asides, name: string): string | undefined {
   const found = asides.get(name);
   return found === undefined || leftOf(found) <= 0 ? undefined : found.why;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
 import { realClock } from '../observe/clock.ts';
-import { setAside } from './aside.ts';
+import { forgive, isAside, setAside } from './aside.ts';
 import { closeFarm, newFarm, reachAll, takePlace, warm, type Farm } from './farm.ts';
 import { parseHosts } from './host-spec.ts';
 import { expectedWork } from './work.ts';
@@ -72,7 +72,7 @@ test('nothing that comes to a closed farm connects it again', async () => {
   assert.equal(connections(), 0);
 });
 
-test('a host that is set aside while it is connected stays so', async () => {
+test('a host that is set aside while it is connected stays so, until it is forgiven', async () => {
   const { farm, connections, answer } = slowFarm();
   warm(farm);
   await settle();
@@ -82,6 +82,10 @@ test('a host that is set aside while it is connected stays so', async () => {
   answer();
   await settle();
   assert.deepEqual([connections(), host.state.kind], [0, 'aside']);
+  assert.equal(forgive(farm.memory.asides, [farm], 'other'), false);
+  assert.equal(forgive(farm.memory.asides, [farm], 'box'), true);
+  await reachAll(farm, 1000);
+  assert.deepEqual([host.state.kind, isAside(farm.memory.asides, 'box')], ['ready', undefined]);
   closeFarm(farm);
 });
 
