@@ -1,5 +1,5 @@
 // Continuous proof: a share of what hosts returned is compiled once more here, and compared. One at a time and at the
-// lowest priority, while the build goes on; what is still waiting when it ends is dropped. A host whose object differs is
+// lowest priority, while this box has a processor free and the build goes on; what is still waiting when it ends is dropped. A host whose object differs is
 // set aside. Nothing is concluded from a source that changed meanwhile, nor from a compile that differs from itself.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { differingSection } from '../compiler/elf-sections.ts';
 import { proofArguments, type ProofFiles } from '../compiler/proof-arguments.ts';
 import { setAside } from '../farm/aside.ts';
+import { enterHome, leaveHome } from '../farm/farm.ts';
 import type { Host } from '../farm/host.ts';
 import { closureStands, type JobClosure } from './closure.ts';
 import type { Completed } from './launcher-wire.ts';
@@ -71,12 +72,26 @@ export function mayProve(
   world.background.add(done);
 }
 
+const roomPauseMs = 50;
+
+/** Waits until this box has a processor that no compile of a build wants; false once the session has ended. */
+export async function roomHere({ clock }: ClientWorld, session: Session): Promise<boolean> {
+  const { home } = session.farm;
+  while (!session.ended && home.compiles.size >= home.slots) {
+    await new Promise<void>((resolve) => clock.after(roomPauseMs, resolve));
+  }
+  return !session.ended;
+}
+
 async function proveAll(world: ClientWorld, session: Session): Promise<void> {
   const { proofs } = session;
   proofs.busy = true;
   for (let claim = proofs.waiting.shift(); claim !== undefined && !session.ended; claim = proofs.waiting.shift()) {
+    if (!(await roomHere(world, session))) break;
+    const stay = enterHome(session.farm);
     // No room for its directory, no process to be had: nothing can be concluded, and the build goes on.
     const section = await disproved(world, session, claim).catch(() => undefined);
+    leaveHome(session.farm, stay);
     if (section === undefined) continue;
     if (section === 'equal') {
       proofs.equal += 1;
