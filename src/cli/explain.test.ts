@@ -25,4 +25,6 @@ test('where this box would have been sooner than the host that was chosen, expla
   const passedOver = /this box: .*not asked: a slot of the farm was free/;
   assert.match(explainText({ ...job, here: finish(50) }), passedOver);
   assert.doesNotMatch(explainText({ ...job, here: finish(150) }), passedOver);
+  const busy = { here: undefined, whyNotHere: 'its processors had compiles already' };
+  assert.match(explainText({ ...job, ...busy }), /this box: not asked, its processors had compiles already/);
 });

@@ -16,7 +16,7 @@ function finishText({ totalMs, queueMs, transferMs, roundTripMs, compileMs }: Fi
   return `${ms(totalMs)} = ${wait} + round trip ${ms(roundTripMs)} + compile ${ms(compileMs)}`;
 }
 
-function candidateLines({ candidates, attempts, here, end }: JobTrail): string[] {
+function candidateLines({ candidates, attempts, here, whyNotHere, end }: JobTrail): string[] {
   const [first] = attempts;
   const lines = candidates.map((one) => {
     if (one.kind === 'not') return `    ${one.host}: not, ${one.why}`;
@@ -29,6 +29,7 @@ function candidateLines({ candidates, attempts, here, end }: JobTrail): string[]
     const passed = chosen === '' && isSooner ? '   not asked: a slot of the farm was free' : chosen;
     lines.push(`    this box: ${ms(here.totalMs)} = ${homeCost} × compile ${ms(here.compileMs)}${passed}`);
   }
+  if (here === undefined && whyNotHere !== undefined) lines.push(`    this box: not asked, ${whyNotHere}`);
   return lines;
 }
 

@@ -26,6 +26,8 @@ export type JobTrail = {
   readonly candidates: readonly Candidate[];
   /** This box as a host; undefined where the job could not have run here for that. */
   readonly here: Finish | undefined;
+  /** Why it was not asked. */
+  readonly whyNotHere?: string | undefined;
   readonly attempts: readonly Attempt[];
   end: TrailEnd;
 };
@@ -89,6 +91,7 @@ export function trailOf(
     waitedMs: Math.round((decision?.waitedMs ?? 0) * 10) / 10,
     candidates: decision?.candidates ?? [],
     here: decision?.here,
+    whyNotHere: decision?.whyNotHere,
     attempts: attempts.map((one) => ({ ...one, sentMs: since(one.sentMs), endedMs: since(one.endedMs) })),
     end,
   };

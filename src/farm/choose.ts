@@ -97,14 +97,21 @@ function insert(first: Ranked[], one: Ranked): void {
   if (first.length > mostRanked) first.pop();
 }
 
+/** Why this box is not asked for the job; undefined where it is. */
+export function whyNotHere(home: Home, hosts: readonly Host[], asked: Asked): string | undefined {
+  if (!asked.mayRunHere) return 'strict mode';
+  if (home.compiles.size >= home.slots) return 'its processors had compiles already';
+  const worker = hosts.find((host) => host.onThisBox && isAble(host, asked));
+  return worker === undefined ? undefined : `its worker ${worker.spec.name} takes the same processors`;
+}
+
 /**
  * When this box would have the job done, at its price for the build; undefined if it may not, has no free slot, or has a
  * worker, which would take the same processors.
  */
 export function hereFinish(home: Home, hosts: readonly Host[], asked: Asked): Finish | undefined {
-  const { mayRunHere, work } = asked;
-  if (!mayRunHere || home.compiles.size >= home.slots) return undefined;
-  if (hosts.some((host) => host.onThisBox && isAble(host, asked))) return undefined;
+  const { work } = asked;
+  if (whyNotHere(home, hosts, asked) !== undefined) return undefined;
   const finish = expectedFinish(homeLoad(home, work.kind), work.ms);
   return { ...finish, totalMs: finish.totalMs * homeCost };
 }

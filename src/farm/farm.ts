@@ -11,6 +11,7 @@ import {
   isAble,
   rank,
   whyNone,
+  whyNotHere,
   type Asked,
   type Candidate,
   type Ranking,
@@ -87,6 +88,7 @@ export type Decision = {
   readonly candidates: readonly Candidate[];
   /** This box's own finish, with what it costs the build; undefined where the job may not run here now. */
   readonly here: Finish | undefined;
+  readonly whyNotHere: string | undefined;
 };
 
 export type Choice =
@@ -204,6 +206,7 @@ function decisionOn(
     work,
     candidates: candidates(table, ranking, { asked, nowMs }),
     here: hereFinish(home, table.hosts, asked),
+    whyNotHere: whyNotHere(home, table.hosts, asked),
   };
 }
 
