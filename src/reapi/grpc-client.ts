@@ -262,7 +262,9 @@ function startCall(session: ClientHttp2Session, life: Life, { path, scheme, auth
     });
     stream.on('error', (error) => finish(unavailable(error.message)));
     stream.on('close', () => {
-      if (status === 'none') finish(unavailable('the host ended the call without a status'));
+      // With a connection that ends its calls end first; what ended it is known in the next turn, and says more.
+      if (status === 'none')
+        setImmediate(() => finish(life.lost() ?? unavailable('the host ended the call without a status')));
       else
         finish(
           status ?? (deframer.isEmpty() ? undefined : new GrpcError(grpcCode.DATA_LOSS, 'a message is cut short')),
