@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
 import {
   enterHome,
-  farmBytes,
   leaveHome,
   leavePlace,
   newFarm,
@@ -270,10 +269,6 @@ test('a job whose launcher has gone waits no longer', async () => {
   abort.abort();
   const choice = await waiting;
   assert.ok(choice.kind === 'none' && choice.reason === 'interrupted');
-});
-
-test('the bytes of a farm that was never reached are none', () => {
-  assert.deepEqual(farmBytes(farmOf('one').farm), { sent: 0, received: 0 });
 });
 
 test('what is learnt of its kind while a job waits is used when it is its turn', async () => {

@@ -22,7 +22,6 @@ import type { Home } from './home.ts';
 import type { HostSpec } from './host-spec.ts';
 import {
   become,
-  bytesOf,
   leave,
   mayBeReached,
   newHost,
@@ -386,16 +385,6 @@ export function slotsOf(farm: Farm): Map<string, number> {
   return new Map(
     farm.hosts.map((host) => [host.spec.name, host.state.kind === 'ready' ? host.state.slots : (host.spec.slots ?? 0)]),
   );
-}
-
-export function farmBytes(farm: Farm): { sent: number; received: number } {
-  const total = { sent: 0, received: 0 };
-  for (const host of farm.hosts) {
-    const { sent, received } = bytesOf(host);
-    total.sent += sent;
-    total.received += received;
-  }
-  return total;
 }
 
 export function closeFarm(farm: Farm): void {

@@ -90,8 +90,6 @@ export type Host = {
   doneMs: number;
   /** What it held when its last connection ended: its store is likely to have outlived that. */
   pastHeldBytes: number;
-  /** Bytes over connections that have ended. */
-  pastBytes: { sent: number; received: number };
 };
 
 /** Of the hosts of one farm: nobody should have to go through a thousand of them to find out. */
@@ -119,7 +117,6 @@ export function newHost(spec: HostSpec, { record, index, changes }: HostParts): 
     jobsDone: 0,
     doneMs: -Infinity,
     pastHeldBytes: 0,
-    pastBytes: { sent: 0, received: 0 },
   };
   become(host, host.state);
   return host;
@@ -227,16 +224,8 @@ export function leave(host: Host, gently = false): void {
   if (state.kind !== 'ready') return;
   const { client } = state;
   host.pastHeldBytes = state.heldBytes;
-  const { sent, received } = client.bytes();
-  host.pastBytes = { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
   if (gently) client.closeWhenIdle();
   else client.close();
-}
-
-export function bytesOf(host: Host): { sent: number; received: number } {
-  if (host.state.kind !== 'ready') return host.pastBytes;
-  const { sent, received } = host.state.client.bytes();
-  return { sent: host.pastBytes.sent + sent, received: host.pastBytes.received + received };
 }
 
 /** An upload failed: whatever rested on it has to be sent again. */
