@@ -61,7 +61,13 @@ export async function startWorkers(
       ? worker(place, { slots, state: join(scratch, `worker-${at + 1}`), insecure: true })
       : worker(place, { slots, state, insecure: false });
   });
-  await Promise.all(started.map(({ ready }) => ready));
+  try {
+    await Promise.all(started.map(({ ready }) => ready));
+  } catch (error) {
+    // Whoever calls has nothing to stop them by, and would never end beside them.
+    await Promise.allSettled(started.map(async ({ daemon }) => daemon.stop()));
+    throw error;
+  }
   return started.map(({ daemon }) => daemon);
 }
 

@@ -58,14 +58,17 @@ export async function farmFor(test: Ending, workerCount = 2): Promise<Farm> {
   const groups = { client: makeCpuGroup('client'), workers: makeCpuGroup('workers') };
   const client: Place = { host: network.client, group: groups.client };
   const places = network.workers.map((host) => ({ host, group: groups.workers }));
-  const holder = await holdRun(client, join(directory, 'holder.log'));
-  const workers = await startWorkers({ workers: places, scratch: directory });
+  const daemons: Daemon[] = [];
   test.after(async () => {
-    for (const daemon of [...workers, holder]) await daemon.stop();
+    for (const daemon of daemons.toReversed()) await daemon.stop();
     groups.client.remove();
     groups.workers.remove();
     network.remove();
   });
+  const holder = await holdRun(client, join(directory, 'holder.log'));
+  daemons.push(holder);
+  const workers = await startWorkers({ workers: places, scratch: directory });
+  daemons.push(...workers);
   const temporary = join(directory, 'tmp');
   mkdirSync(temporary);
   const { SHOAL_STRICT: _off, ...base } = clientEnvironment({ workers: places, scratch: directory });
