@@ -228,6 +228,7 @@ const ofClang: readonly Case[] = [
     -emit-llvm
     -fsanitize=memory
     -fsanitize=safe-stack
+    -fsanitize=cfi -flto -fvisibility=hidden
     -fsanitize=fuzzer-no-link
     -fsanitize-coverage=trace-pc-guard
     -fprofile-instr-generate
@@ -276,7 +277,7 @@ const ofClang: readonly Case[] = [
   ...inC('\n--nonsense\n-nonsense\n-working-directory=..\n', hereClang('unknown-option')),
   ...inC('\n-arch x86_64\n', hereClang('several-architectures')),
   ...inC('\n-v\n', hereClang('verbose')),
-  ...inC('\n-fno-such-option\n-fsanitize=cfi -flto -fvisibility=hidden\n', hereClang('probe-failed')),
+  ...inC('\n-fno-such-option\n', hereClang('probe-failed')),
   ...inC('\n-fxray-always-instrument=none\n', hereClang('virtual-files')),
 ];
 
