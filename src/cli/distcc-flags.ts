@@ -2,6 +2,7 @@
 import { accessList, privateNetworks } from '../trust/access-list.ts';
 import { exposure } from '../worker/distcc/exposure.ts';
 import type { DistccSettings } from './front-distcc.ts';
+import { parseListen } from './listen.ts';
 
 const defaultPort = 3632;
 
@@ -11,13 +12,6 @@ export type DistccFlags = {
 };
 
 export type Taken = { readonly rest: readonly string[]; readonly distcc: DistccFlags | undefined };
-
-function parseAddress(text: string): { readonly host: string; readonly port: number } | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? defaultPort);
-  return host === undefined || port > 65_535 ? undefined : { host, port };
-}
 
 /** Takes these flags out of the arguments; text says what is wrong with them. */
 export function takeDistccFlags(args: readonly string[]): Taken | string {
@@ -45,7 +39,7 @@ export function takeDistccFlags(args: readonly string[]): Taken | string {
       continue;
     }
     wanted = true;
-    const address = value === undefined ? undefined : parseAddress(value);
+    const address = value === undefined ? undefined : parseListen(value, defaultPort);
     if (value !== undefined && address === undefined) return `--distcc ${value}: not ADDR:PORT`;
     if (address !== undefined) listen.push(address);
   }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { workerStateDir } from '../user-directories.ts';
-import { parseListen, parseSize, parseWorkerArgs } from './worker.ts';
+import { parseListen } from './listen.ts';
+import { parseSize, parseWorkerArgs } from './worker.ts';
 
 test('addresses are read with and without port, and in version 6', () => {
   assert.deepEqual(parseListen('10.0.0.2:99'), { host: '10.0.0.2', port: 99 });

@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { ensureNative, installation } from '../native.ts';
+import { nativePort } from '../farm/host-spec.ts';
 import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
 import { workerStateDir } from '../user-directories.ts';
@@ -25,6 +26,7 @@ import { memoryBounds } from '../worker/memory-bounds.ts';
 import { distccSettings, takeDistccFlags } from './distcc-flags.ts';
 import { pairingText, type FrontSettings } from './front.ts';
 import { fail } from './fail.ts';
+import { parseListen } from './listen.ts';
 import type { Invocation } from './main.ts';
 
 type Environment = Invocation['env'];
@@ -47,7 +49,6 @@ export type WorkerSettings = {
   readonly external: ExternalFiles | undefined;
 };
 
-const defaultPort = 8475;
 const defaultStoreBytes = 10 * 2 ** 30;
 const maxSlots = 1024;
 // A C compiler takes some 30 MB before it has read anything.
@@ -59,14 +60,6 @@ const usage =
   '                    [--distcc [ADDR:PORT] [--allow ADDRESS[/BITS]]… [--allow-private]]\n' +
   '                    [--tls-ca FILE --tls-cert FILE --tls-key FILE]\n' +
   '       shoal worker --stdio     (for ssh: leads to the worker that runs here)';
-
-/** `ADDR:PORT`, `[V6]:PORT`, or an address alone. */
-export function parseListen(text: string): ListenAddress | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? defaultPort);
-  return host === undefined || port > 65_535 ? undefined : { host, port };
-}
 
 /** A number of bytes; K, M, G and T are powers of 1024. */
 export function parseSize(text: string): number | undefined {
@@ -242,8 +235,8 @@ type Belonging =
   | { readonly kind: 'refused'; readonly why: string };
 
 // The usual port; where another worker has it, any: this box finds it by its socket, others by what the network says.
-const onThisBox: readonly ListenAddress[] = [{ host: '127.0.0.1', port: defaultPort, orAnyPort: true }];
-const everywhere: readonly ListenAddress[] = [{ host: '::', port: defaultPort, orAnyPort: true }];
+const onThisBox: readonly ListenAddress[] = [{ host: '127.0.0.1', port: nativePort, orAnyPort: true }];
+const everywhere: readonly ListenAddress[] = [{ host: '::', port: nativePort, orAnyPort: true }];
 
 /** The worker's identity, and where it listens if nobody said. A farm is made where that was left to it. */
 async function belongTo(
@@ -276,7 +269,7 @@ async function belongTo(
     const made = await makeFarm(directory, memberNameFor(hostname()), nowMs());
     if (made.kind === 'broken') return { kind: 'refused', why: `${made.why}: ${made.remedy}` };
     const text = `this box is now ${made.name}, the admin of a new farm: \`shoal pair\` lets others in`;
-    process.stderr.write(`shoal: ${text}\n`);
+    say(text);
   }
   const find = () => loadIdentity(directory);
   return {

@@ -99,6 +99,5 @@ function average(compiles: readonly { readonly ms: number }[], windowMs: number)
 
 /** Text of a client's, for a line of a log or a page. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?').slice(0, 300);
+  return text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, '?').slice(0, 300);
 }

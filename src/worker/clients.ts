@@ -9,7 +9,7 @@ import type { BlobStore } from '../store/blob-store.ts';
 import { newDigestSet, savedBytesEach, type DigestSet } from '../store/digest-set.ts';
 import { heldStore, holds } from '../store/held.ts';
 import { writeWhole, type StoreWriter } from '../store/store-writer.ts';
-import type { Peer } from '../trust/peer.ts';
+import { clientOf, type Peer } from '../trust/peer.ts';
 import { invalidTree, type Directories } from './directories.ts';
 
 export type Client = {
@@ -50,14 +50,7 @@ const newHoldings = (): Holdings => ({ held: newDigestSet(mostHeld), whole: newD
 
 /** Members are told apart by name. All of this box's own users of the Unix socket are one, as are all strangers. */
 function poolOf(peer: Peer): string {
-  switch (peer.kind) {
-    case 'local':
-      return 'local';
-    case 'member':
-      return `member ${peer.name}`;
-    case 'stranger':
-      return 'strangers';
-  }
+  return peer.kind === 'stranger' ? 'strangers' : clientOf(peer);
 }
 
 export function openClients({ store, directories, path, writer }: ClientsOptions): Clients {

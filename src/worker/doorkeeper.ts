@@ -13,7 +13,7 @@ export type KeeperWorld = {
   readonly protocols: (farm: FarmTrust) => TlsDoor['protocols'];
 };
 
-export function newKeeper({ trust, refused, protocols }: KeeperWorld): DoorKeeper {
+export function newDoorKeeper({ trust, refused, protocols }: KeeperWorld): DoorKeeper {
   let door: { readonly identity: FarmTrust['identity']; readonly tls: TlsDoor } | undefined;
   const doorFor = (trust: LiveTrust, farm: FarmTrust): TlsDoor => {
     const { identity } = farm;

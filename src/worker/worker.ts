@@ -23,7 +23,7 @@ import {
 import type { Commands } from './commands.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
 import type { ControlGroups } from './control-groups.ts';
-import { newKeeper } from './doorkeeper.ts';
+import { newDoorKeeper } from './doorkeeper.ts';
 import { memoryBounds } from './memory-bounds.ts';
 import type { Limits } from './sandbox.ts';
 import { limitsFor } from './sandbox-job.ts';
@@ -215,7 +215,7 @@ async function listenAll(options: WorkerOptions, house: House, handlers: readonl
     () => reached,
     (event) => log({ kind: 'pairing', event }),
   );
-  const keeper = newKeeper({
+  const keeper = newDoorKeeper({
     trust,
     refused: tellSome((refusal) => log({ kind: 'refused-peer', ...refusal }), Date.now),
     protocols: pairing.protocols,
