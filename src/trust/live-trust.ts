@@ -40,33 +40,14 @@ function stampOf(path: string): string {
   return found === undefined ? '' : `${found.ino} ${found.mtimeMs} ${found.size}`;
 }
 
-export function openLiveTrust({ find, files, nowMs }: TrustSource): LiveTrust {
+/** Looks each second, and when asked to. `look` answers undefined where all is as it was. */
+export function keptCurrent(look: (trust: Trust) => Trust | undefined): LiveTrust {
   const listeners: ((trust: Trust) => void)[] = [];
-  let stamp = '';
   let trust: Trust = { kind: 'none' };
-
-  const filesStamp = (): string => files.map(stampOf).join('\n');
-  const listsStamp = (of: Trust): string => (of.kind === 'farm' ? revocationsStamp(of.identity) : '');
-  // The stamps are of before the reading: what changes meanwhile is read again.
-  const load = (): { readonly trust: Trust; readonly lists: string } => {
-    const identity = find();
-    if (identity.kind !== 'identity') return { trust: identity, lists: '' };
-    const lists = revocationsStamp(identity);
-    return { trust: { kind: 'farm', identity, revocations: loadRevocations(identity, nowMs()) }, lists };
-  };
   const refresh = (): void => {
-    const before = filesStamp();
-    let next: ReturnType<typeof load>;
-    try {
-      if (`${before}\n${listsStamp(trust)}` === stamp) return;
-      next = load();
-    } catch (error) {
-      const broken = { kind: 'broken', why: (error as Error).message, remedy: 'repair it, or join again' } as const;
-      next = { trust: broken, lists: '' };
-    }
-    stamp = `${before}\n${next.lists}`;
-    if (trust.kind === 'farm' && next.trust.kind !== 'farm') return;
-    trust = next.trust;
+    const next = look(trust);
+    if (next === undefined) return;
+    trust = next;
     for (const tell of listeners) tell(trust);
   };
   refresh();
@@ -77,4 +58,30 @@ export function openLiveTrust({ find, files, nowMs }: TrustSource): LiveTrust {
     onChange: (listener) => void listeners.push(listener),
     close: () => clearInterval(timer),
   };
+}
+
+export function openLiveTrust({ find, files, nowMs }: TrustSource): LiveTrust {
+  let stamp = '';
+  const filesStamp = (): string => files.map(stampOf).join('\n');
+  const listsStamp = (of: Trust): string => (of.kind === 'farm' ? revocationsStamp(of.identity) : '');
+  // The stamps are of before the reading: what changes meanwhile is read again.
+  const load = (): { readonly trust: Trust; readonly lists: string } => {
+    const identity = find();
+    if (identity.kind !== 'identity') return { trust: identity, lists: '' };
+    const lists = revocationsStamp(identity);
+    return { trust: { kind: 'farm', identity, revocations: loadRevocations(identity, nowMs()) }, lists };
+  };
+  return keptCurrent((trust) => {
+    const before = filesStamp();
+    let next: ReturnType<typeof load>;
+    try {
+      if (`${before}\n${listsStamp(trust)}` === stamp) return undefined;
+      next = load();
+    } catch (error) {
+      const broken = { kind: 'broken', why: (error as Error).message, remedy: 'repair it, or join again' } as const;
+      next = { trust: broken, lists: '' };
+    }
+    stamp = `${before}\n${next.lists}`;
+    return trust.kind === 'farm' && next.trust.kind !== 'farm' ? undefined : next.trust;
+  });
 }

@@ -1,12 +1,10 @@
 // The front's side of the identity: a LiveTrust whose files are the keeper's.
 import type { IdentityDesk, RenewalStep } from '../../trust/desk.ts';
-import type { LiveTrust, Trust } from '../../trust/live-trust.ts';
+import { keptCurrent, type LiveTrust } from '../../trust/live-trust.ts';
 import type { JoinAnswer } from '../../trust/pairing-messages.ts';
 import type { RenewAnswer } from '../../trust/renew.ts';
 import { decodeRevocations, RevocationsError } from '../../trust/revocations.ts';
 import type { DeskAnswer, Question, SyncText, TrustText } from './identity-desk.ts';
-
-const lookMs = 1000;
 
 /** The keeper's answers are taken at their word: it is the one of the two that is trusted. */
 type Ask = (question: Question) => unknown;
@@ -43,27 +41,15 @@ function deskOver(ask: Ask): IdentityDesk {
 export function remoteTrust(askKeeper: (question: string) => string): LiveTrust {
   const ask = askerOver(askKeeper);
   const desk = deskOver(ask);
-  const listeners: ((trust: Trust) => void)[] = [];
   let stamp = 0;
-  let trust: Trust = { kind: 'none' };
-  const refresh = (): void => {
+  return keptCurrent(() => {
     const news = ask({ ask: 'trust', stamp }) as { readonly stamp: number; readonly trust: TrustText } | undefined;
-    if (news === undefined) return;
+    if (news === undefined) return undefined;
     stamp = news.stamp;
     const told = news.trust;
-    if (told.kind === 'farm') {
-      const identity = told.identity.directory === undefined ? told.identity : { ...told.identity, desk };
-      const bytes = Buffer.from(told.revocations, 'base64');
-      trust = { kind: 'farm', identity, revocations: decodeRevocations(bytes, identity.caPem) };
-    } else trust = told;
-    for (const tell of listeners) tell(trust);
-  };
-  refresh();
-  const timer = setInterval(refresh, lookMs).unref();
-  return {
-    current: () => trust,
-    refresh,
-    onChange: (listener) => void listeners.push(listener),
-    close: () => clearInterval(timer),
-  };
+    if (told.kind !== 'farm') return told;
+    const identity = told.identity.directory === undefined ? told.identity : { ...told.identity, desk };
+    const bytes = Buffer.from(told.revocations, 'base64');
+    return { kind: 'farm', identity, revocations: decodeRevocations(bytes, identity.caPem) };
+  });
 }
