@@ -22,7 +22,12 @@ type Both = {
 /** Strict unless some of the failures have to be confirmed at home. */
 type Work = { readonly tree: string; readonly lines: readonly CompileLine[]; readonly strict: boolean };
 
-type Summary = { readonly files: number; readonly remote: number; readonly failed: number; readonly reasons: object };
+type Summary = {
+  readonly files: number;
+  readonly remote: number;
+  readonly failed: number;
+  readonly reasons: Readonly<Record<string, number>>;
+};
 
 const cases: readonly {
   readonly projects: readonly ProjectName[];
@@ -75,7 +80,9 @@ test('sources that do not compile, or warn, say and leave what they do at home, 
   const failing = Object.values(home).filter(({ status }) => status !== 0).length;
   assert.ok(failing >= 10, `${failing} fail`);
   // A missing header may be the farm's doing, and the assembler names no source: only those are confirmed at home.
-  assert.ok(summary.remote >= lines.length - 4, JSON.stringify(summary));
+  // On a busy machine some are done sooner here, which is a choice and no trouble.
+  const chosen = summary.remote + (summary.reasons['sooner-here'] ?? 0);
+  assert.ok(summary.remote > 0 && chosen >= lines.length - 4, JSON.stringify(summary));
   t.diagnostic(JSON.stringify(summary));
 });
 
