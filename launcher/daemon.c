@@ -143,7 +143,7 @@ static void close_from(int first)
 		close(fd);
 }
 
-/* As the command line starts it: attach.ts says why. */
+/* As the command line starts it: attach.ts says why, also of the allocator's settings below. */
 #define DAEMON_HEAP "--initial-heap-size=64"
 
 /* Each of these belongs to the build and would harm the daemon: Node 20 reads the certificates at every start (30 ms),
@@ -171,6 +171,8 @@ static void become_daemon(const struct install *install)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (size_t i = 0; i < sizeof not_for_the_daemon / sizeof *not_for_the_daemon; i++)
 		unsetenv(not_for_the_daemon[i]);
+	setenv("MALLOC_ARENA_MAX", "1", 1);
+	setenv("MALLOC_TRIM_THRESHOLD_", "65536", 1);
 	umask(077);
 	execl(install->node, install->node, DAEMON_HEAP, install->script, "daemon", (char *)NULL);
 	_exit(127);

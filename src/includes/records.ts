@@ -45,7 +45,8 @@ export type Records = {
   fileStats: number;
 };
 
-const recentLimitBytes = 32 * 1024 * 1024;
+// The first job that needs a file sends it: of the ones that follow each, hardly any asks for its content again.
+const recentLimitBytes = 8 * 1024 * 1024;
 
 export function newRecords(tree: Tree): Records {
   return { tree, byPath: new Map(), saved: new Map(), recent: new Map(), recentBytes: 0, filesRead: 0, fileStats: 0 };
