@@ -1,9 +1,10 @@
-// `shoal hosts [--json] [--forgive NAME]`: every host of the farm, what has been measured of it, and how it stands.
+// `shoal hosts [--json] [--forgive NAME] [--explain [SPEC]]`: every host of the farm, what has been measured of it, and how it stands.
 import { askOnce } from '../client/attach.ts';
 import { inspectHostsAlone } from '../client/compose.ts';
 import type { HostReport } from '../client/host-report.ts';
 import { settingsFrom } from '../client/settings.ts';
 import { refuses } from './fail.ts';
+import { explainCommandOfHosts } from './hosts-explain.ts';
 import type { Invocation } from './main.ts';
 
 const speedText = (speed: number | undefined): string => (speed === undefined ? '-' : `${speed} ×`);
@@ -45,10 +46,15 @@ async function reports({ env }: Invocation, forgive: string | undefined): Promis
 
 export async function hostsCommand(invocation: Invocation): Promise<void> {
   const { args } = invocation;
+  if (args.includes('--explain')) {
+    const [spec, ...more] = args.filter((word) => word !== '--explain' && word !== '--json');
+    if (!refuses(more, [], 'hosts --explain ["SPEC"] [--json]')) explainCommandOfHosts(spec, invocation);
+    return;
+  }
   const at = args.indexOf('--forgive');
   const forgive = at < 0 ? undefined : args[at + 1];
   const others = at < 0 ? args : args.toSpliced(at, forgive === undefined ? 0 : 2);
-  if (refuses(others, ['--json'], 'hosts [--json] [--forgive NAME]')) return;
+  if (refuses(others, ['--json'], 'hosts [--json] [--forgive NAME] [--explain [SPEC]]')) return;
   const hosts = await reports(invocation, forgive);
   if (typeof hosts === 'string') {
     process.stderr.write(`shoal: ${hosts}\n`);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { DistccHost } from './host-list.ts';
-import { parseDistccHosts, parseDistccWord, readDistccWords } from './host-words.ts';
+import { distccWordOf, parseDistccHosts, parseDistccWord, readDistccWords } from './host-words.ts';
 
 const plain = { limit: 4, protocol: 1, auth: undefined, down: false } as const;
 const tcp = (host: string, port = 3632): DistccHost['transport'] => ({ kind: 'tcp', host, port });
@@ -166,5 +166,18 @@ test('a host is the same by either order of port and limit', () => {
       assert.deepEqual(parseDistccWord(`h/${limit}:${port}${option}`).meaning, one.meaning);
       assert.equal(one.meaning.kind === 'host' && one.meaning.host.limit, limit);
     }),
+  );
+});
+
+test('a host written again as a word is the same host', () => {
+  fc.assert(
+    fc.property(text, (list) => {
+      for (const { meaning } of readDistccWords(list)) {
+        if (meaning.kind !== 'host') continue;
+        const again = parseDistccWord(distccWordOf(meaning.host)).meaning;
+        assert.deepEqual(again.kind === 'host' && { ...again.host, name: '' }, { ...meaning.host, name: '' });
+      }
+    }),
+    { numRuns: 2000 },
   );
 });

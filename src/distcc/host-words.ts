@@ -246,8 +246,9 @@ function readTcp(reading: Reading, whole: string): WordMeaning {
 
 function noteLoopback(reading: Reading, name: string, whole: string): void {
   if (name !== 'localhost') return;
-  const what = '`localhost` is not a network host: it means compiles here, without a port or options';
-  reading.note('warning', 0, whole.length, what, 'write 127.0.0.1 for a server of this box, or localhost/N alone');
+  const what = '`localhost` is not a network host: 127.0.0.1 is';
+  const remedy = 'without port and options it means compiles on this box: write 127.0.0.1 for a server here';
+  reading.note('warning', 0, whole.length, what, remedy);
 }
 
 function readSsh(reading: Reading, whole: string): WordMeaning {
@@ -363,4 +364,20 @@ export function parseDistccHosts(text: string): ParsedDistccHosts {
     if (mistake !== undefined) return { kind: 'invalid', word, mistake };
   }
   return { kind: 'hosts', list: distccHostList(words), warnings: words.flatMap(({ mistakes }) => mistakes) };
+}
+
+/** A host as one word, from which `parseDistccWord` makes the same. */
+export function distccWordOf({ transport, limit, protocol, auth, down }: DistccHost): string {
+  const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+  const where =
+    transport.kind === 'tcp'
+      ? `${bracketed(transport.host)}:${transport.port}/${limit}`
+      : `${transport.user ?? ''}@${bracketed(transport.host)}/${limit}`;
+  const command = transport.kind === 'ssh' && transport.command !== undefined ? `:${transport.command}` : '';
+  const options = [
+    ...['', ',lzo', ',lzo,cpp'].slice(protocol - 1, protocol),
+    auth === undefined ? '' : auth.principal === undefined ? ',auth' : `,auth=${auth.principal}`,
+    down ? ',down' : '',
+  ];
+  return `${where}${command}${options.join('')}`;
 }
