@@ -31,6 +31,13 @@ bool is_subcommand(const char *word)
 	return is_among(word, subcommands, sizeof subcommands / sizeof *subcommands);
 }
 
+/* Those that `distcc` takes for itself; any other word with a dash is for the compiler. */
+bool is_distcc_option(const char *word)
+{
+	static const char *const options[] = {"--help", "--scan-includes", "--show-hosts", "--show-principal", "--version", "-j"};
+	return is_among(word, options, sizeof options / sizeof *options);
+}
+
 const char *base_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -49,6 +56,18 @@ bool is_self(const struct stat *file)
 		known = true;
 	}
 	return self.st_dev == file->st_dev && self.st_ino == file->st_ino;
+}
+
+/* A compiler's name that is a link to `distcc`, as a masquerade directory of distcc's has it. */
+bool is_called_as_distcc(void)
+{
+	const char *executed = (const char *)getauxval(AT_EXECFN);
+	char target[PATH_MAX];
+	ssize_t length = executed ? readlink(executed, target, sizeof target - 1) : -1;
+	if (length <= 0)
+		return false;
+	target[length] = '\0';
+	return strcmp(base_of(target), "distcc") == 0;
 }
 
 /* True for a link to another wrapper (Debian's /usr/lib/ccache/gcc), unless that wrapper itself was asked for. */

@@ -58,6 +58,12 @@ static bool has_source_suffix(const char *word)
 	return false;
 }
 
+bool is_source_or_object(const char *word)
+{
+	size_t length = strlen(word);
+	return has_source_suffix(word) || (length > 2 && strcmp(word + length - 2, ".o") == 0);
+}
+
 static bool source_records(struct buffer *frame, char **argv)
 {
 	for (uint32_t index = 1; argv[index]; index++) {
@@ -156,6 +162,8 @@ bool send_request(int socket, const struct command *command)
 		made = text_record(&frame, 'a', *arg);
 	for (char **entry = environ; made && *entry; entry++)
 		made = text_record(&frame, 'e', *entry);
+	if (command->as_distcc)
+		made = made && record(&frame, 'd', "", 0);
 	made = made && text_record(&frame, 'w', cwd) && number_record(&frame, 'u', mask) && limit_records(&frame) &&
 	       terminal_record(&frame, command->closed) && identity_record(&frame, 'r', "/") &&
 	       identity_record(&frame, 'c', ".") && mounts_record(&frame) && source_records(&frame, command->argv) &&

@@ -137,7 +137,7 @@ void run_here(struct command *command, const struct answer *answer, int connecti
 	execv(command->compiler, command->argv);
 	if (errno == ENOEXEC)
 		exec_script(command);
-	int status = errno == ENOENT ? 127 : 126;
+	int status = command->as_distcc ? distcc_compiler_missing : errno == ENOENT ? 127 : 126;
 	fprintf(stderr, "shoal: %s: %s\n", command->compiler, strerror(errno));
 	_exit(status);
 }

@@ -40,6 +40,28 @@ static void print_and_end(const struct answer *answer)
 	end_as(answer->wait_status);
 }
 
+/* What follows a `distcc`: its own options, a compiler, or the words of one that is not named, which is cc. The word that
+ * was `distcc` becomes that name then. */
+static void strip_distcc(struct command *command)
+{
+	char **words = command->argv + 1;
+	command->as_distcc = true;
+	if (!*words || is_distcc_option(*words)) {
+		command->argv[0] = "distcc";
+		exec_command_line(command->argv);
+		_exit(127);
+	}
+	if (**words == '-' || is_source_or_object(*words))
+		command->argv[0] = "cc";
+	else
+		command->argv = words;
+}
+
+static bool is_our_name(const char *base)
+{
+	return strcmp(base, "shoal") == 0 || strcmp(base, "distcc") == 0;
+}
+
 static bool is_set(const char *name)
 {
 	const char *value = getenv(name);
@@ -65,7 +87,7 @@ static void refuse_if_strict(const struct command *command)
 	if (!is_strict() || !is_likely_remote(command))
 		return;
 	fprintf(stderr, "shoal: strict: this compile would have run here: no-daemon\n");
-	_exit(1);
+	_exit(command->as_distcc ? distcc_no_hosts : 1);
 }
 
 /* Which of 0, 1 and 2 are closed. Until an exec something stands in for them that can be neither read nor written, or
@@ -100,7 +122,11 @@ int main(int argc, char **argv)
 	bool prefixed = false;
 	struct command command = {.argv = argv, .closed = hold_closed_descriptors()};
 	/* More than once for `shoal shoal gcc`: a compiler launcher within a compiler launcher. */
-	while (strcmp(base_of(command.argv[0]), "shoal") == 0) {
+	for (const char *base; (base = base_of(command.argv[0])), is_our_name(base);) {
+		if (strcmp(base, "distcc") == 0) {
+			strip_distcc(&command);
+			continue;
+		}
 		char **words = ++command.argv;
 		prefixed = true;
 		if (!*words || **words == '-' || is_subcommand(*words)) {
@@ -108,10 +134,11 @@ int main(int argc, char **argv)
 			return 127;
 		}
 	}
+	command.as_distcc = command.as_distcc || (!prefixed && is_called_as_distcc());
 	if (!find_compiler(&command)) {
 		fprintf(stderr, "shoal: %s: %sno such compiler on PATH\n", command.argv[0],
 			prefixed ? "no subcommand (`shoal help` lists them), and " : "");
-		return 127;
+		return command.as_distcc ? distcc_compiler_missing : 127;
 	}
 	struct answer answer = {0};
 	if (is_set("SHOAL_DISABLE"))

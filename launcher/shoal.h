@@ -20,6 +20,7 @@ struct command {
 	char *compiler; /* as it is executed: absolute, or relative to the working directory; links not followed */
 	char **argv;    /* as a compiler elsewhere shall see it: the first word is where it stands */
 	char *name;     /* the first word that it would have had here without us */
+	bool as_distcc; /* it was called as distcc: some statuses are distcc's */
 	int closed;     /* bits 1, 2, 4: descriptors 0, 1, 2 were closed when we started */
 };
 
@@ -48,8 +49,14 @@ struct answer {
 	uint32_t need_kb;    /* the memory that it is expected to take; 0 if unknown */
 };
 
+/* distcc's own statuses, of src/distcc/exit-codes.ts */
+enum { distcc_compiler_missing = 110, distcc_no_hosts = 116 };
+
 /* find.c: which compiler is meant */
 bool is_subcommand(const char *word);
+bool is_source_or_object(const char *word);
+bool is_distcc_option(const char *word);
+bool is_called_as_distcc(void);
 const char *base_of(const char *path);
 bool is_self(const struct stat *file);
 bool is_program(const char *path, struct stat *file);

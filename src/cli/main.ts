@@ -21,6 +21,8 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: 'the client daemon, in the foreground',
     load: async () => (await import('./daemon.ts')).daemonCommand,
   },
+  // For the launcher that is called so, and npm's link; not in the help.
+  distcc: { load: async () => (await import('./distcc.ts')).distccCommand },
   distccd: {
     summary: "a server for distcc's clients, by distccd's own options",
     load: async () => (await import('./distccd.ts')).distccdCommand,
@@ -32,7 +34,7 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   // For the worker's own use, so not in the help.
   front: { load: async () => (await import('./front.ts')).frontCommand },
   hosts: {
-    summary: 'the farm: slots, queue, speed, round trip, failures [--json] [--forgive NAME]',
+    summary: 'the farm: slots, queue, speed, round trip, failures [--json] [--forgive NAME] [--explain [SPEC]]',
     load: async () => (await import('./hosts.ts')).hostsCommand,
   },
   join: {

@@ -2,7 +2,7 @@
 // user's command and passes untouched.
 import { nothingReachedText, summaryText } from '../observe/summary.ts';
 import { runBuild, strictBreach, writeSummaryFile, type BuildEnd } from '../client/build.ts';
-import { settingsFrom } from '../client/settings.ts';
+import { settingsFrom, type Settings } from '../client/settings.ts';
 import { progressLine, progressText, type ProgressLine } from './progress-line.ts';
 import type { Invocation } from './main.ts';
 
@@ -53,11 +53,12 @@ function progressTo(stream: NodeJS.WriteStream): ProgressReport {
   };
 }
 
-function report(end: BuildEnd, env: Invocation['env']): void {
+function report(end: BuildEnd, { hostsFrom }: Settings, env: Invocation['env']): void {
   const { summary } = end;
   if (summary === undefined) return;
   const seen = summary.files + summary.others;
   process.stderr.write(`${seen === 0 ? nothingReachedText(end.command.join(' ')) : summaryText(summary)}\n`);
+  if (hostsFrom !== undefined) process.stderr.write(`  hosts: those of ${hostsFrom}, for SHOAL_HOSTS is not set\n`);
   const file = env['SHOAL_SUMMARY'];
   if (file === undefined || file === '') return;
   try {
@@ -97,7 +98,7 @@ export async function runCommand(invocation: Invocation): Promise<void> {
     warn: (text) => process.stderr.write(`${text}\n`),
   });
   progress.clear();
-  report(end, env);
+  report(end, settings, env);
   const broken = strictBreach(end, settings);
   if (broken !== undefined) process.stderr.write(`${broken}\n`);
   endAs(broken !== undefined && 'code' in end.status && end.status.code === 0 ? { code: 1 } : end.status);

@@ -4,6 +4,7 @@
 import { linkSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { distccExit } from '../distcc/exit-codes.ts';
 import { enterHome, leaveHome } from '../farm/farm.ts';
 import { takesSlot } from '../observe/reasons.ts';
 import { addToTally, takeFromTally, type JobEnd } from '../observe/tally.ts';
@@ -181,7 +182,7 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
 }
 
 async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherRequest): Promise<void> {
-  const job = { request, session: sessionOf(daemon.sessions, request.env) };
+  const job = { request, session: sessionOf(daemon.sessions, request) };
   const answer = await farmOut(daemon, socket, job);
   if (socket.destroyed || job.session.ended) {
     // A compile that was to run here never will: its place here is free.
@@ -198,7 +199,7 @@ async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherReq
       return;
     case 'refused':
       addToTally(job.session.tally, answer);
-      finish(socket, refusal(answer));
+      finish(socket, refusal(answer, request));
       return;
     case 'completed':
       addToTally(job.session.tally, answer.end);
@@ -241,10 +242,15 @@ async function farmOut(daemon: Daemon, socket: Socket, { request, session }: Job
 // By SIGINT, as its build ended: without an answer the launcher would compile here, for nobody.
 const interrupted = { outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), waitStatus: 2 };
 
-function refusal({ reason, detail }: Pick<RunHere, 'reason' | 'detail'>) {
+function refusal({ reason, detail }: Pick<RunHere, 'reason' | 'detail'>, { asDistcc }: LauncherRequest) {
   const because = detail === '' ? reason : `${reason} (${detail})`;
   const text = `shoal: strict: this compile would have run here: ${because}\n`;
-  return { outputs: [], stdout: Buffer.alloc(0), stderr: Buffer.from(text), waitStatus: 1 << 8 };
+  return {
+    outputs: [],
+    stdout: Buffer.alloc(0),
+    stderr: Buffer.from(text),
+    waitStatus: (asDistcc ? distccExit.noHosts : 1) << 8,
+  };
 }
 
 /**

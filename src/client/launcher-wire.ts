@@ -38,6 +38,8 @@ export type LauncherRequest = {
   readonly mounts: FileIdentity;
   readonly sources: readonly { readonly index: number; readonly identity: FileIdentity }[];
   readonly pid: number;
+  /** It was called as `distcc`. */
+  readonly asDistcc: boolean;
   /** One of its texts that is not UTF-8, as far as it can be read; REAPI's strings are, so such a job stays at home. */
   readonly notUtf8: string | undefined;
 };
@@ -63,6 +65,7 @@ type Draft = { -readonly [K in keyof LauncherRequest]?: LauncherRequest[K] } & {
   env: string[];
   limits: { resource: number; soft: bigint; hard: bigint }[];
   sources: { index: number; identity: FileIdentity }[];
+  asDistcc: boolean;
   notUtf8: string | undefined;
 };
 
@@ -80,7 +83,7 @@ function textOf(draft: Draft, value: Buffer): string {
 }
 
 // Length each fixed-size record must have, by tag.
-const fixedBytes: Readonly<Record<string, number>> = { u: 4, l: 20, t: 5, r: 16, c: 16, m: 16, s: 20, p: 4 };
+const fixedBytes: Readonly<Record<string, number>> = { u: 4, l: 20, t: 5, r: 16, c: 16, m: 16, s: 20, p: 4, d: 0 };
 
 function identityAt(body: Buffer, at: number): FileIdentity {
   return { dev: body.readBigUInt64LE(at), ino: body.readBigUInt64LE(at + 8) };
@@ -113,6 +116,9 @@ function takeFixed(draft: Draft, tag: string, value: Buffer): void {
     case 's':
       draft.sources.push({ index: value.readUInt32LE(0), identity: identityAt(value, 4) });
       break;
+    case 'd':
+      draft.asDistcc = true;
+      break;
     default:
       draft.pid = value.readUInt32LE(0);
   }
@@ -141,7 +147,7 @@ const malformed = (why: string): DecodedRequest => ({ kind: 'malformed', why });
 
 /** Decodes the body of a job's request (what follows the preamble). */
 export function decodeRequest(body: Buffer): DecodedRequest {
-  const draft: Draft = { argv: [], env: [], limits: [], sources: [], notUtf8: undefined };
+  const draft: Draft = { argv: [], env: [], limits: [], sources: [], asDistcc: false, notUtf8: undefined };
   for (let at = 0; at < body.length;) {
     if (body.length - at < 5) return malformed('a record is cut short');
     const tag = String.fromCharCode(body.readUInt8(at));

@@ -20,12 +20,17 @@ function targetOf(path: string): string | undefined {
   }
 }
 
-/** Makes `directory` hold exactly the links `names` → `launcher`, and `shoal` itself. */
-export function layOutNames(directory: string, names: readonly string[], launcher: string): void {
+/** Makes `directory` hold the links `names` → `launcher`, and the launcher's own names; nothing else, or else `more`. */
+export function layOutNames(
+  directory: string,
+  names: readonly string[],
+  launcher: string,
+  others: 'none' | 'more' = 'none',
+): void {
   makeDirectory(directory, 0o755);
-  const wanted = new Set([...names, 'shoal']);
+  const wanted = new Set([...names, 'shoal', 'distcc']);
   for (const name of readdirSync(directory)) {
-    if (!wanted.has(name)) rmSync(join(directory, name), { force: true });
+    if (others === 'none' && !wanted.has(name)) rmSync(join(directory, name), { force: true });
   }
   for (const name of wanted) {
     const path = join(directory, name);

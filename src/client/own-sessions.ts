@@ -1,14 +1,15 @@
 // The sessions of compiles that belong to no build: one for each way in which their environments ask for the farm, so
 // that none gets the hosts or the strictness of another that happened to come first.
+import { distccHostSource } from '../distcc/host-source.ts';
 import { newFarm } from '../farm/farm.ts';
 import { openSession, type ClientRequest, type Farms, type OpenedSession } from './compose.ts';
-import { endSession, newSession, newSessionId, type Session } from './session.ts';
-import { nearestSettings, settingVariables } from './settings.ts';
+import { endSession, newSession, newSessionId, type Asking, type Session } from './session.ts';
+import { listedIn, nearestSettings, settingVariables, type Listed } from './settings.ts';
 
 type Opened = Exclude<OpenedSession, { readonly kind: 'invalid' }>;
 
 export type OwnSessions = {
-  readonly find: (env: readonly string[]) => Session;
+  readonly find: (request: Asking) => Session;
   readonly all: () => readonly Session[];
   readonly close: () => void;
 };
@@ -22,9 +23,21 @@ function valueIn(env: readonly string[], name: string): string | undefined {
   return env.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
+/** A compile that was called as distcc reads distcc's files as well, where no variable names hosts. */
+function listedFor(variables: ClientRequest['env'], value: (name: string) => string | undefined): Listed | undefined {
+  if (variables['SHOAL_HOSTS'] !== undefined) return undefined;
+  const named = { ...variables, DISTCC_DIR: value('DISTCC_DIR'), HOME: value('HOME') };
+  const source = distccHostSource(named);
+  return source.kind === 'found' ? source : undefined;
+}
+
 /** A hosts setting that is wrong is a farm of no hosts. */
-function openOwn(farms: Farms, variables: ClientRequest['env'], log: ClientRequest['log']): Opened {
-  const settings = nearestSettings(variables, log);
+function openOwn(
+  farms: Farms,
+  { variables, listed }: { readonly variables: ClientRequest['env']; readonly listed: Listed | undefined },
+  log: ClientRequest['log'],
+): Opened {
+  const settings = nearestSettings(variables, log, listed);
   const id = newSessionId();
   const opened = openSession(farms, settings, { id });
   if (opened.kind === 'session') return opened;
@@ -51,12 +64,15 @@ export function ownSessions(farms: Farms, { env: daemonEnv, log }: ClientRequest
       if (isIdle(opened.session)) end(key, opened);
     }
   };
-  const find: OwnSessions['find'] = (env) => {
-    const values = settingVariables.map((name) => [name, valueIn(env, name) ?? daemonEnv[name]] as const);
-    const key = JSON.stringify(values);
+  const find: OwnSessions['find'] = ({ env, asDistcc }) => {
+    const value = (name: string): string | undefined => valueIn(env, name) ?? daemonEnv[name];
+    const variables = Object.fromEntries(settingVariables.map((name) => [name, value(name)]));
+    const listed = asDistcc ? listedFor(variables, value) : listedIn(variables);
+    // With the text of a hosts file, which may be edited.
+    const key = JSON.stringify([variables, listed]);
     const found = kept.get(key);
     if (found === undefined) makeRoom();
-    const opened = found ?? openOwn(farms, Object.fromEntries(values), log);
+    const opened = found ?? openOwn(farms, { variables, listed }, log);
     // The latest used last.
     kept.delete(key);
     kept.set(key, opened);
@@ -65,7 +81,7 @@ export function ownSessions(farms: Farms, { env: daemonEnv, log }: ClientRequest
   return {
     find,
     all: () => {
-      if (kept.size === 0) find([]);
+      if (kept.size === 0) find({ env: [], asDistcc: false });
       return [...kept.values()].map(({ session }) => session);
     },
     close: () => {

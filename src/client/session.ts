@@ -7,6 +7,7 @@ import { isFallback, newTally, summarize, type Summary, type Tally } from '../ob
 import type { Traffic } from '../reapi/traffic.ts';
 import { newLayer, type Layer } from './input-tree.ts';
 import { newProofs, stopProof, type Proofs } from './proof.ts';
+import type { LauncherRequest } from './launcher-wire.ts';
 import type { Settings } from './settings.ts';
 import { newTrail, type Trail } from './trail.ts';
 
@@ -36,7 +37,7 @@ export type Session = {
 export type Sessions = {
   readonly open: Map<string, Session>;
   /** For compiles of no build: one for each way of asking for the farm, made when the first such compile comes. */
-  readonly own: (env: readonly string[]) => Session;
+  readonly own: (request: Asking) => Session;
   /** Those of compiles of no build, the latest used last; at least one. */
   readonly owns: () => readonly Session[];
 };
@@ -73,16 +74,19 @@ export function newSession(settings: Settings, farm: Farm, { id, startedMs, expe
   };
 }
 
+/** Of a compile: what may say which farm it means. */
+export type Asking = Pick<LauncherRequest, 'env' | 'asDistcc'>;
+
 function namedSession(env: readonly string[]): string | undefined {
   const prefix = `${sessionVariable}=`;
   return env.find((entry) => entry.startsWith(prefix))?.slice(prefix.length);
 }
 
 /** The session a compile belongs to, by its environment. */
-export function sessionOf(sessions: Sessions, env: readonly string[]): Session {
-  const named = namedSession(env);
+export function sessionOf(sessions: Sessions, request: Asking): Session {
+  const named = namedSession(request.env);
   const found = named === undefined ? [...sessions.open.values()].at(-1) : sessions.open.get(named);
-  return found ?? sessions.own(env);
+  return found ?? sessions.own(request);
 }
 
 /** True if a compile said itself that it is of this session; otherwise that was a guess. */

@@ -1,11 +1,15 @@
 // What a build asked of the farm. `shoal make` reads it once from its own environment and flags and leaves it with the
 // daemon, so that a compile whose environment was scrubbed is still part of its build.
 
+import { hostsVariable } from '../distcc/host-source.ts';
+import { distccWordOf, parseDistccHosts } from '../distcc/host-words.ts';
 import { parseHosts } from '../farm/host-spec.ts';
 
 export type Settings = {
   /** The hosts setting; undefined where none was given: the worker of this box, if one runs. */
   readonly hosts: string | undefined;
+  /** The list of distcc's that they are from, if they are from one. */
+  readonly hostsFrom?: string;
   /**
    * Strict mode: the largest share, from 0 to 1, of the compiles which could run elsewhere that may run here all the same.
    * At 0 each of them is refused at once; otherwise the build is judged at its end. Undefined: as many as it takes.
@@ -60,9 +64,42 @@ function checkedHosts(text: string | undefined): string | undefined {
   return text;
 }
 
+/**
+ * The hosts of a list in distcc's syntax, as a hosts setting. What it says of this box (`localhost`, `--localslots`,
+ * `--randomize`) has no place there: which compiles run here, and how many, is measured.
+ * @throws SettingsError
+ */
+export function distccSetting(text: string, from: string): string {
+  const parsed = parseDistccHosts(text);
+  if (parsed.kind === 'invalid') {
+    const { word, mistake } = parsed;
+    throw new SettingsError(`${from} is wrong at "${word}": ${mistake.what}; ${mistake.remedy}`);
+  }
+  const used = parsed.list.hosts.filter(({ down }) => !down);
+  return used.map((host) => `distcc://${distccWordOf(host)}`).join(' ');
+}
+
+type Hosts = Pick<Settings, 'hosts' | 'hostsFrom'>;
+
+/** A list of distcc's. */
+export type Listed = { readonly from: string; readonly text: string };
+
+/** Of the environment alone. */
+export function listedIn(env: Environment): Listed | undefined {
+  const text = env[hostsVariable];
+  return text === undefined ? undefined : { from: hostsVariable, text };
+}
+
+/** Such a list names hosts as well: it counts where there is none of shoal's. @throws SettingsError */
+function hostsIn(env: Environment, listed: Listed | undefined): Hosts {
+  if (env['SHOAL_HOSTS'] !== undefined || listed === undefined) return { hosts: checkedHosts(env['SHOAL_HOSTS']) };
+  return { hosts: distccSetting(listed.text, listed.from), hostsFrom: listed.from };
+}
+
 /** The variables that settings are made from. */
 export const settingVariables = [
   'SHOAL_HOSTS',
+  hostsVariable,
   'SHOAL_STRICT',
   'DISTCC_FALLBACK',
   'SHOAL_VERIFY',
@@ -75,15 +112,22 @@ const strictIn = (env: Environment): string => env['SHOAL_STRICT'] ?? (env['DIST
 /** @throws SettingsError if a variable has no meaning. */
 export function settingsFrom(env: Environment): Settings {
   return {
-    hosts: checkedHosts(env['SHOAL_HOSTS']),
+    ...hostsIn(env, listedIn(env)),
     mostFallbacks: parseStrict(strictIn(env)),
     proofShare: parseShare(env['SHOAL_VERIFY'] ?? ''),
     resultCache: !isOff(env['SHOAL_RESULT_CACHE']),
   };
 }
 
-/** As `settingsFrom`, of a compile that nobody can be told of a mistake: hosts that are wrong are none, and so on. */
-export function nearestSettings(env: Environment, log: (line: string) => void): Settings {
+/**
+ * As `settingsFrom`, of a compile that nobody can be told of a mistake: hosts that are wrong are none, and so on.
+ * `listed`: the list in distcc's syntax that counts for it, of a file where it was called as distcc.
+ */
+export function nearestSettings(
+  env: Environment,
+  log: (line: string) => void,
+  listed: Listed | undefined = listedIn(env),
+): Settings {
   const orElse = <T>(parse: () => T, instead: T): T => {
     try {
       return parse();
@@ -93,7 +137,7 @@ export function nearestSettings(env: Environment, log: (line: string) => void): 
     }
   };
   return {
-    hosts: orElse(() => checkedHosts(env['SHOAL_HOSTS']), ''),
+    ...orElse<Hosts>(() => hostsIn(env, listed), { hosts: '' }),
     mostFallbacks: orElse(() => parseStrict(strictIn(env)), 0),
     proofShare: orElse(() => parseShare(env['SHOAL_VERIFY'] ?? ''), usualProofShare),
     resultCache: !isOff(env['SHOAL_RESULT_CACHE']),

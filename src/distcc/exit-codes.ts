@@ -3,5 +3,6 @@ export const distccExit = {
   badArguments: 101,
   bindFailed: 102,
   compilerMissing: 110,
+  noHosts: 116,
   timeout: 118,
 } as const;

@@ -52,6 +52,7 @@ export function launcherRequest(compiler: string, argv: readonly string[], cwd: 
     cwdIdentity: identity(cwd),
     mounts: identity('/proc/self/ns/mnt'),
     sources: [],
+    asDistcc: false,
     notUtf8: undefined,
     pid: process.pid,
   };
