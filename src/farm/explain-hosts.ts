@@ -22,8 +22,8 @@ export type ExplainedHosts = {
 };
 
 const ownScheme = /^((distcc|grpcs?|ssh):\/\/|unix:)/;
-// What only distcc's lists have: options, users, words of their own.
-const distccMark = /^--|^\+|^localhost(\/|$)|[,@]/;
+// What only distcc’s lists have: options, users, words of their own, its port.
+const distccMark = /^--|^\+|^localhost(\/|$)|[,@]|:3632(\D|$)/;
 
 /** A list that says nothing of itself is shoal's own; a word that only distcc's lists can have makes it one of those. */
 export function syntaxOf(text: string): ExplainedHosts['syntax'] {
