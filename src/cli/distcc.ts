@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { layOutNames } from '../client/names.ts';
+import { withRightNames } from '../distcc/environment.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
 import { distccHostSource } from '../distcc/host-source.ts';
 import { parseDistccHosts, readDistccWords } from '../distcc/host-words.ts';
@@ -80,7 +81,7 @@ function showFrom(env: Invocation['env'], shown: (text: string) => string): void
 }
 
 function showPrincipal(env: Invocation['env']): void {
-  const principal = env['DISTCC_PRINCIPAL'] ?? env['DISTCC_PRINICIPAL'];
+  const principal = withRightNames(env)['DISTCC_PRINCIPAL'];
   process.stdout.write(principal === undefined ? 'Principal\t: Not Set.\n' : `Principal is\t: ${principal}\n`);
 }
 

@@ -1,5 +1,6 @@
 // `shoal hosts --explain ["SPEC"]`: what a list of hosts says, word by word, with a caret under what is wrong with it.
 // Without a list: the one in force, and where it was read from.
+import { environmentNotes } from '../distcc/environment.ts';
 import { distccHostSource } from '../distcc/host-source.ts';
 import { explainHosts, type ExplainedHosts, type ExplainedWord } from '../farm/explain-hosts.ts';
 import type { Invocation } from './main.ts';
@@ -54,7 +55,8 @@ function explain(spec: string | undefined, env: Invocation['env']): Explanation 
 }
 
 export function explainCommandOfHosts(spec: string | undefined, { args, env }: Invocation): void {
-  const explanation = explain(spec, env);
+  const said = explain(spec, env);
+  const explanation = { ...said, notes: [...said.notes, ...environmentNotes(env)] };
   process.stdout.write(args.includes('--json') ? `${JSON.stringify(explanation)}\n` : explanationText(explanation));
   if (isWrong(explanation)) process.exitCode = 1;
 }

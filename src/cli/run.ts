@@ -1,5 +1,6 @@
 // `shoal make ARGS…` and `shoal run -- CMD`: a build through the farm. Everything after the subcommand belongs to the
 // user's command and passes untouched.
+import { environmentNotes } from '../distcc/environment.ts';
 import { nothingReachedText, summaryText } from '../observe/summary.ts';
 import { runBuild, strictBreach, writeSummaryFile, type BuildEnd } from '../client/build.ts';
 import { settingsFrom, type Settings } from '../client/settings.ts';
@@ -59,6 +60,7 @@ function report(end: BuildEnd, { hostsFrom }: Settings, env: Invocation['env']):
   const seen = summary.files + summary.others;
   process.stderr.write(`${seen === 0 ? nothingReachedText(end.command.join(' ')) : summaryText(summary)}\n`);
   if (hostsFrom !== undefined) process.stderr.write(`  hosts: those of ${hostsFrom}, for SHOAL_HOSTS is not set\n`);
+  for (const note of environmentNotes(env)) process.stderr.write(`  ${note}\n`);
   const file = env['SHOAL_SUMMARY'];
   if (file === undefined || file === '') return;
   try {

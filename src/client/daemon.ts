@@ -11,6 +11,7 @@ import { addToTally, takeFromTally, type JobEnd } from '../observe/tally.ts';
 import { temporarySocket, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
+import { logJob } from './job-log.ts';
 import { runJob, type JobAnswer, type RunHere } from './job.ts';
 import {
   decodeRequest,
@@ -193,6 +194,7 @@ async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherReq
     else await serveRequest(daemon, socket, request);
     return;
   }
+  logJob(request, answer);
   switch (answer.kind) {
     case 'here':
       runHere(job.session, socket, answer);
