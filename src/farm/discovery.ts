@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import type { Service } from 'bonjour-service';
 import { isAddress } from '../trust/addresses.ts';
-import { openBonjours, ownAddresses } from './mdns.ts';
+import { openBonjours, ownAddresses, search } from './mdns.ts';
 
 const type = 'shoal';
 const mostFound = 1024;
@@ -51,7 +51,7 @@ export async function findFarms({ fingerprint, timeoutMs, enough }: FindOptions)
       if (found.size < mostFound) found.set(worker.address, worker);
       if (found.size >= (enough ?? mostFound)) resolve();
     };
-    for (const bonjour of bonjours) bonjour.find({ type }, take);
+    search({ bonjours, type, take, flooded: resolve });
   });
   for (const bonjour of bonjours) bonjour.destroy();
   return [...found.values()];

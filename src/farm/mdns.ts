@@ -2,6 +2,7 @@
 // the process that asked: its own errors, and what a strange packet makes it throw, are dropped.
 import { networkInterfaces } from 'node:os';
 import type BonjourService from 'bonjour-service';
+import type { Service } from 'bonjour-service';
 
 export type Bonjour = BonjourService;
 
@@ -38,4 +39,29 @@ export async function openBonjours(addresses: readonly string[]): Promise<readon
     const options = { interface: address, bind: '0.0.0.0' } as object;
     return sheltered(new Bonjour(options, () => undefined));
   });
+}
+
+// bonjour-service keeps all that it was ever told, and looks through it at each packet: some 3 KB and more each.
+const mostHeard = 4096;
+
+export type Search = {
+  readonly bonjours: readonly Bonjour[];
+  readonly type: string;
+  readonly take: (service: Service) => void;
+  /** The network has told more than a network has; nothing is listened to any more. */
+  readonly flooded: () => void;
+};
+
+/** Looks for services of a type, until the bonjours are destroyed or somebody floods them. */
+export function search({ bonjours, type, take, flooded }: Search): void {
+  let heard = 0;
+  const browsers = bonjours.map((bonjour) =>
+    bonjour.find({ type }, (service) => {
+      heard += 1;
+      if (heard > mostHeard) {
+        for (const browser of browsers) browser.stop();
+        flooded();
+      } else take(service);
+    }),
+  );
 }

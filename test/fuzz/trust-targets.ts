@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, sign } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import type { Service } from 'bonjour-service';
 import { workerIn } from '../../src/farm/discovery.ts';
-import { sheltered } from '../../src/farm/mdns.ts';
+import { search, sheltered, type Bonjour } from '../../src/farm/mdns.ts';
 import { CertificateError, makeAuthority, makeRequest, requestSubject } from '../../src/trust/certificates.ts';
 import { isMemberName } from '../../src/trust/member.ts';
 import { decodePairingCode, encodePairingCode } from '../../src/trust/pairing-code.ts';
@@ -88,7 +89,7 @@ function workerAnnounced(): Buffer {
 }
 
 async function mdns(): Promise<Target> {
-  const { default: Bonjour } = await import('bonjour-service');
+  const { default: BonjourService } = await import('bonjour-service');
   const socket = new Ether();
   for (const name of [
     'setMulticastTTL',
@@ -99,14 +100,26 @@ async function mdns(): Promise<Target> {
   ]) {
     Object.defineProperty(socket, name, { value: () => undefined });
   }
-  const bonjour = sheltered(new Bonjour({ socket, bind: false } as object, () => undefined));
   let found = 0;
-  bonjour.find({ type: 'shoal' }, (service) => {
-    const worker = workerIn(service);
-    found += 1;
-    if (worker !== undefined) assert.match(worker.fingerprint, /^[0-9a-f]{64}$/);
-  });
+  const listen = (): Bonjour => {
+    const bonjour = sheltered(new BonjourService({ socket, bind: false } as object, () => undefined));
+    const take = (service: Service): void => {
+      const worker = workerIn(service);
+      found += 1;
+      if (worker !== undefined) assert.match(worker.fingerprint, /^[0-9a-f]{64}$/);
+    };
+    search({ bonjours: [bonjour], type: 'shoal', take, flooded: () => (isFlooded = true) });
+    return bonjour;
+  };
+  let isFlooded = false;
+  let bonjour = listen();
   const run = (input: Buffer): void => {
+    // As the next search does.
+    if (isFlooded) {
+      bonjour.destroy();
+      bonjour = listen();
+      isFlooded = false;
+    }
     socket.emit('message', input, { address: '10.0.0.1', port: 5353, family: 'IPv4', size: input.length });
   };
   run(workerAnnounced());
