@@ -27,6 +27,7 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: "a server for distcc's clients, by distccd's own options",
     load: async () => (await import('./distccd.ts')).distccdCommand,
   },
+  'distccmon-text': { load: async () => (await import('./distccmon-text.ts')).distccmonTextCommand },
   explain: {
     summary: 'where a compile went, and why: FILE or last [--json]',
     load: async () => (await import('./explain.ts')).explainCommand,

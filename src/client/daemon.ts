@@ -12,6 +12,7 @@ import { temporarySocket, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
 import { logJob } from './job-log.ts';
+import { newJobStates, type JobStateFile, type JobStates } from './job-state.ts';
 import { runJob, type JobAnswer, type RunHere } from './job.ts';
 import {
   decodeRequest,
@@ -44,6 +45,7 @@ export type Daemon = {
   forSession: boolean;
   readonly log: (line: string) => void;
   readonly intake: Intake;
+  readonly states: JobStates;
   readonly stop: () => void;
 };
 
@@ -120,7 +122,7 @@ export async function startDaemon(request: DaemonRequest): Promise<RunningDaemon
   const ended = new Promise<void>((resolve) => (finish = resolve));
   let lastBusyMs = request.world.clock.nowMs();
   let stopping = false;
-  const daemon: Daemon = { ...request, intake: { pendingBytes: 0 }, stop: () => stop() };
+  const daemon: Daemon = { ...request, intake: { pendingBytes: 0 }, states: newJobStates(), stop: () => stop() };
   const server = createServer((socket) => {
     connections.add(socket);
     lastBusyMs = request.world.clock.nowMs();
@@ -170,7 +172,7 @@ async function serve(daemon: Daemon, socket: Socket): Promise<void> {
   else await serveJob(daemon, socket, opening.body);
 }
 
-type Job = { readonly request: LauncherRequest; readonly session: Session };
+type Job = { readonly request: LauncherRequest; readonly session: Session; readonly state: JobStateFile };
 
 async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<void> {
   const decoded = decodeRequest(body);
@@ -183,7 +185,10 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
 }
 
 async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherRequest): Promise<void> {
-  const job = { request, session: sessionOf(daemon.sessions, request) };
+  const state = daemon.states.begin(request);
+  state.note('Startup', 'localhost');
+  socket.once('close', state.remove);
+  const job = { request, session: sessionOf(daemon.sessions, request), state };
   const answer = await farmOut(daemon, socket, job);
   if (socket.destroyed || job.session.ended) {
     // A compile that was to run here never will: its place here is free.
@@ -195,6 +200,7 @@ async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherReq
     return;
   }
   logJob(request, answer);
+  if (answer.kind === 'here') state.note('Compile', 'localhost');
   switch (answer.kind) {
     case 'here':
       runHere(job.session, socket, answer);
@@ -224,7 +230,7 @@ function finish(socket: Socket, completed: Completed): void {
 }
 
 /** Runs the job while the launcher is there: a launcher that goes away cancels what runs for it. */
-async function farmOut(daemon: Daemon, socket: Socket, { request, session }: Job): Promise<JobAnswer> {
+async function farmOut(daemon: Daemon, socket: Socket, { request, session, state }: Job): Promise<JobAnswer> {
   const abort = new AbortController();
   const cancel = (): void => abort.abort();
   socket.once('close', cancel);
@@ -233,7 +239,8 @@ async function farmOut(daemon: Daemon, socket: Socket, { request, session }: Job
   session.jobs.add(abort);
   try {
     const onError = (error: unknown): void => daemon.log(`a job failed: ${(error as Error).stack ?? String(error)}`);
-    return await runJob(daemon.world, session, { request, signal: abort.signal, onError });
+    const onPlace = (host: string): void => state.note('Compile', host);
+    return await runJob(daemon.world, session, { request, signal: abort.signal, onError, onPlace });
   } finally {
     session.jobs.delete(abort);
     clearInterval(beat);

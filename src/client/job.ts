@@ -65,9 +65,12 @@ export async function runJob(
     readonly signal: AbortSignal;
     /** An error of ours: the compile runs here. */
     readonly onError: (error: unknown) => void;
+    /** The job goes to that host. */
+    readonly onPlace?: (host: string) => void;
   },
 ): Promise<JobAnswer> {
   const draft = newDraft(world.clock.nowMs());
+  if (job.onPlace !== undefined) draft.onPlace = job.onPlace;
   const sent = await sendJob(world, session, { ...job, draft }).catch((error: unknown): RunHere => {
     job.onError(error);
     return { kind: 'here', reason: 'client-failed', detail: (error as Error).message };
@@ -209,6 +212,7 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
         last ?? { kind: 'here', reason: choice.reason, detail: choice.detail },
       );
     if (choice.kind === 'here') return chosenHere(farm, choice.stay);
+    draft.onPlace?.(choice.place.host.spec.name);
     const execution = { action, earlier, signal, resultCache, clock: world.clock, traffic: session.traffic };
     const { end, place, attempts, hosts } = await executeAt(farm, choice.place, request, execution);
     draft.attempts.push(...attempts);

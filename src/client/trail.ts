@@ -69,6 +69,8 @@ export type Draft = {
   attempts: Attempt[];
   /** Memory that the compile is expected to need, where that is known. */
   needKb: number;
+  /** To be told each host that the job goes to. */
+  onPlace?: (host: string) => void;
 };
 
 export function newDraft(arrivedMs: number): Draft {

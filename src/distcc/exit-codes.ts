@@ -2,6 +2,7 @@
 export const distccExit = {
   badArguments: 101,
   bindFailed: 102,
+  ioError: 107,
   compilerMissing: 110,
   noHosts: 116,
   timeout: 118,

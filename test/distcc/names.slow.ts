@@ -40,7 +40,7 @@ function stock(
 const same = [
   'a b:3633 c/5 d,lzo e/3,lzo,cpp [::1]:33/4,lzo [fe80::1] localhost localhost/3 127.0.0.1 127.0.0.1/3',
   'user@host u@h/3:cmd,lzo @h @h:/usr/bin/distccd u@h/3',
-  '--localslots=3 --localslots_cpp=5 --randomize localhost a',
+  '--localslots=3 --localslots_cpp=5 localhost a',
   'a/3:4200 a/3:4200/5 [::1]/3:99',
   'a,auth a,auth=b,lzo a,down',
   '# all of this is a comment\na#b c\n d',
