@@ -116,8 +116,7 @@ export async function distccCommand({ args, env }: Invocation): Promise<void> {
       showFrom(env, (text) => `${concurrency(text)}\n`);
       return;
     case '--scan-includes':
-      process.stderr.write('distcc: --scan-includes: not yet\n');
-      process.exitCode = distccExit.badArguments;
+      await (await import('./distcc-scan.ts')).scanIncludes(args.slice(1), env);
       return;
     case '--show-principal':
       showPrincipal(env);

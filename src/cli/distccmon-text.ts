@@ -49,9 +49,10 @@ export async function distccmonTextCommand({ args, env }: Invocation): Promise<v
   }
   const directory = join(own, 'state');
   mkdirSync(directory, { recursive: true });
-  do {
+  for (;;) {
     const lines = statesIn(directory).map((state) => `${stateLine(state)}\n`);
     process.stdout.write(`${lines.join('')}\n`);
-    if (seconds !== undefined && seconds > 0) await pause(seconds * 1000);
-  } while (seconds !== undefined && seconds > 0 && !process.stdout.destroyed);
+    if (seconds === undefined || seconds === 0 || process.stdout.destroyed) return;
+    await pause(seconds * 1000);
+  }
 }

@@ -38,6 +38,8 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: 'the farm: slots, queue, speed, round trip, failures [--json] [--forgive NAME] [--explain [SPEC]]',
     load: async () => (await import('./hosts.ts')).hostsCommand,
   },
+  // For pump's own use.
+  'include-server': { load: async () => (await import('./include-server.ts')).includeServerCommand },
   join: {
     summary: "become a member of another box's farm: CODE HOST",
     load: async () => (await import('./join.ts')).joinCommand,
@@ -51,6 +53,7 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: 'a one-time code that lets another box join [--role client|worker|admin]',
     load: async () => (await import('./pair.ts')).pairCommand,
   },
+  pump: { load: async () => (await import('./pump.ts')).pumpCommand },
   revoke: {
     summary: 'put a member out of the farm: NAME',
     load: async () => (await import('./revoke.ts')).revokeCommand,

@@ -44,8 +44,16 @@ export function findClosure(
   session: Session,
   { job, epoch }: { readonly job: UnderstoodJob; readonly epoch: number },
 ): JobClosure | RunHere {
-  const { unit, request, toolchain, builtins } = job;
   takeExpected(world, session, { job, epoch });
+  return closureOf(world, { job, epoch });
+}
+
+/** As `findClosure`, of a compile that belongs to no build of ours. */
+export function closureOf(
+  world: Pick<ClientWorld, 'includes'>,
+  { job, epoch }: { readonly job: UnderstoodJob; readonly epoch: number },
+): JobClosure | RunHere {
+  const { unit, request, toolchain, builtins } = job;
   const { search } = unit;
   const found = world.includes.closure({
     epoch,

@@ -165,6 +165,13 @@ function realFarms(directory: RuntimeDir, env: ClientRequest['env']): Farms {
   };
 }
 
+/** What an include server looks with: the scans of earlier builds, and compilers that are known. */
+export function includeWorld(): Pick<ClientWorld, 'includes' | 'toolchains' | 'epochs'> {
+  const includes = createIncludeView(realFiles);
+  loadScans(includes, cacheDir());
+  return { includes, epochs: newEpochs(realClock), toolchains: newToolchainView(join(cacheDir(), 'toolchains')) };
+}
+
 /** Starts the client daemon of this user. @throws RuntimeDirError if its place is not ours. */
 export async function startClient(request: ClientRequest): Promise<RunningDaemon> {
   const directory = openRuntimeDir();

@@ -162,7 +162,7 @@ type Asked = {
 
 /** The compiler's own directories; options that it refuses, it refuses here, in its own words. */
 async function askBuiltins(
-  world: ClientWorld,
+  world: Pick<ClientWorld, 'toolchains'>,
   { request, toolchain, unit, env }: Asked,
 ): Promise<BuiltinIncludes | RunHere> {
   try {
@@ -177,7 +177,7 @@ async function askBuiltins(
 }
 
 export async function understandJob(
-  world: ClientWorld,
+  world: Pick<ClientWorld, 'toolchains'>,
   request: LauncherRequest,
 ): Promise<{ readonly kind: 'understood'; readonly job: UnderstoodJob } | RunHere> {
   const env = environmentMap(request.env);

@@ -1,5 +1,6 @@
 /** With which distcc's programs end for reasons of their own. */
 export const distccExit = {
+  failed: 100,
   badArguments: 101,
   bindFailed: 102,
   ioError: 107,
