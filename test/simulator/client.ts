@@ -32,7 +32,7 @@ export async function askCompilers(cacheDir: string, { cwd, jobs }: Project): Pr
   // Its options are asked for before any simulation: they take real time.
   for (const optimised of [[], ['-O2']]) {
     const request = launcherRequest(compiler, ['gcc', ...optimised, ...words.filter((word) => word !== '-O2')], cwd);
-    const understood = await understandJob({ toolchains } as ClientWorld, request);
+    const understood = await understandJob({ toolchains }, request);
     if (understood.kind === 'here') throw new Error(`${understood.reason}: ${understood.detail}`);
   }
   const found = await toolchains.find(compiler, new Map([['PATH', process.env['PATH'] ?? '']]));
