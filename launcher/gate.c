@@ -4,7 +4,8 @@
  * One file in the runtime directory, with locks on its bytes: byte 0 is the queue, the bytes from 1 on are slots. A lock
  * belongs to an open file description: the compiler inherits it with the descriptor, and the kernel takes it back when
  * the last process of the compile has gone. Who has the queue, its head, looks for a slot every few milliseconds; all
- * others sleep in the kernel. The content is one record a slot: who has it, and what was thought to be needed; it may be
+ * others sleep in the kernel: one compile of each build for the queue, the others for their build's turn, so that builds
+ * alternate however many compiles each has. The content is one record a slot: who has it, and what was thought to be needed; it may be
  * old, or missing, and only makes things better. */
 #include "shoal.h"
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -41,6 +43,8 @@ enum { longest_wait_ms = SHOAL_LONGEST_WAIT_S * 1000 };
 #define SHOAL_WAKE_S 20
 #endif
 enum { queues = 8 };
+/* Two builds with one number are like one build: they only lose by it what others gain. */
+enum { turns = 64 };
 
 struct slot {
 	int32_t pid;
@@ -51,6 +55,7 @@ struct slot {
 static struct {
 	int file;
 	int queue;
+	int turn;     /* the build's */
 	int cpus;
 	int limit;    /* the last slot that may be taken: CPUs, and a slot for each that is held and not working */
 	bool working; /* some holder may be */
@@ -58,7 +63,7 @@ static struct {
 	struct slot slots[most_slots + 1]; /* the first is none */
 } gate;
 
-/* After the records of slots, the heads of the queues. */
+/* After the records of slots, the heads of the queues, and who has the turn of a build. */
 static const off_t heads_at = sizeof gate.slots;
 
 static int64_t now_ms(void)
@@ -172,12 +177,17 @@ static bool leads_to(const struct stat *found, int fd)
 	return fstat(fd, &open) == 0 && open.st_dev == found->st_dev && open.st_ino == found->st_ino;
 }
 
+static void note_holder(int line)
+{
+	int32_t holder = getpid();
+	write_at(heads_at + line * sizeof holder, &holder, sizeof holder);
+}
+
 static void wait_at_the_head(void)
 {
 	int64_t start = now_ms(), look = start + first_look_ms;
 	long pause_us = first_pause_us;
-	int32_t head = getpid();
-	write_at(heads_at + gate.queue * sizeof head, &head, sizeof head);
+	note_holder(gate.queue);
 	while (!take_slot()) {
 		const struct timespec pause = {.tv_nsec = pause_us * 1000};
 		nanosleep(&pause, NULL);
@@ -213,30 +223,43 @@ static uint64_t hands(void)
 	return sum;
 }
 
-static int byte_of(int queue)
+/* Lines to wait in: the queues, and behind them the turns of builds. */
+static int byte_of(int line)
 {
-	return queue == 0 ? 0 : most_slots + queue;
+	return line == 0 ? 0 : most_slots + line;
 }
 
-static void choose_queue(void)
+static bool is_held_by_stopped(int line)
 {
-	int32_t heads[queues] = {0};
-	if (pread(gate.file, heads, sizeof heads, heads_at) < (ssize_t)sizeof *heads)
-		return;
+	int32_t holders[queues + turns] = {0};
+	return pread(gate.file, holders, sizeof holders, heads_at) > line * (ssize_t)sizeof *holders &&
+	       is_held_by_others(byte_of(line), 1) && strchr("Tt", state_of(holders[line]));
+}
+
+static int choose_queue(void)
+{
 	gate.queue = 0;
-	while (gate.queue < queues - 1 && is_held_by_others(byte_of(gate.queue), 1) &&
-	       strchr("Tt", state_of(heads[gate.queue])))
+	while (gate.queue < queues - 1 && is_held_by_stopped(gate.queue))
 		gate.queue++;
+	return gate.queue;
 }
 
-/* Sleeps until the turn comes. False if there can be none, or nothing at all has moved for too long. */
-static bool wait_for_the_turn(void)
+static int turn_line(void)
+{
+	return queues + gate.turn;
+}
+
+/* Sleeps until the line's lock is ours. False if it cannot be, or nothing at all has moved for too long. Goes on without
+ * the turn of a build whose holder is stopped. */
+static bool wait_in_line(int (*choose)(void))
 {
 	uint64_t last = hands();
 	int64_t moved = now_ms();
-	for (choose_queue(); !set_lock(F_OFD_SETLKW, F_WRLCK, byte_of(gate.queue)); choose_queue()) {
+	for (int line = choose(); !set_lock(F_OFD_SETLKW, F_WRLCK, byte_of(line)); line = choose()) {
 		if (errno != EINTR || now_ms() - moved > longest_wait_ms)
 			return false;
+		if (line >= queues && is_held_by_stopped(line))
+			return true;
 		uint64_t seen = hands();
 		if (seen != last)
 			moved = now_ms();
@@ -245,12 +268,22 @@ static bool wait_for_the_turn(void)
 	return true;
 }
 
+static bool wait_for_the_queue(void)
+{
+	if (!wait_in_line(turn_line))
+		return false;
+	note_holder(turn_line());
+	bool is_head = wait_in_line(choose_queue);
+	set_lock(F_OFD_SETLK, F_UNLCK, byte_of(turn_line()));
+	return is_head;
+}
+
 /* The same with an alarm clock. One that was set for us before we began (perl -e 'alarm 9; exec …') is left as it is. */
-static bool sleep_until_the_turn(void)
+static bool sleep_until_the_head(void)
 {
 	struct itimerval pending;
 	if (getitimer(ITIMER_REAL, &pending) == 0 && timerisset(&pending.it_value))
-		return wait_for_the_turn();
+		return wait_for_the_queue();
 	struct sigaction wake = {.sa_handler = on_alarm}, action;
 	sigset_t alarm, mask;
 	sigemptyset(&alarm);
@@ -258,11 +291,11 @@ static bool sleep_until_the_turn(void)
 	sigaction(SIGALRM, &wake, &action);
 	sigprocmask(SIG_UNBLOCK, &alarm, &mask);
 	set_alarm(SHOAL_WAKE_S);
-	bool has_turn = wait_for_the_turn();
+	bool is_head = wait_for_the_queue();
 	set_alarm(0);
 	sigaction(SIGALRM, &action, NULL);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
-	return has_turn;
+	return is_head;
 }
 
 /* False if the file was removed before it was our turn: others meet at a new one. */
@@ -272,7 +305,7 @@ static bool pass(const char *path)
 	gate.queue = 0;
 	if (!set_lock(F_OFD_SETLK, F_WRLCK, 0)) {
 		/* Another errno: locks that this file system or kernel does not have. */
-		if ((errno != EAGAIN && errno != EACCES) || is_below_a_slot() || !sleep_until_the_turn())
+		if ((errno != EAGAIN && errno != EACCES) || is_below_a_slot() || !sleep_until_the_head())
 			return true;
 	}
 	if (lstat(path, &found) != 0 || !leads_to(&found, gate.file))
@@ -281,6 +314,18 @@ static bool pass(const char *path)
 		wait_at_the_head();
 	set_lock(F_OFD_SETLK, F_UNLCK, byte_of(gate.queue));
 	return true;
+}
+
+/* Of the build that this compile belongs to: its session with the daemon, or else its terminal's job. */
+static int own_turn(void)
+{
+	const char *session = getenv("SHOAL_SESSION");
+	if (!session || !*session)
+		return (unsigned)getpgrp() % turns;
+	unsigned sum = 0;
+	for (; *session; session++)
+		sum = sum * 31 + (unsigned char)*session;
+	return sum % turns;
 }
 
 /* Those that this process may run on, or SHOAL_CPUS. */
@@ -313,6 +358,7 @@ void enter_gate(uint32_t need_kb)
 	snprintf(path, sizeof path, "%s/gate", directory);
 	gate.limit = gate.cpus = count_cpus();
 	gate.working = true;
+	gate.turn = own_turn();
 	gate.need_kb = need_kb > 0 ? need_kb : unknown_need_kb;
 	for (bool passed = false; !passed;) {
 		struct stat file;

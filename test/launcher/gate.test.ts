@@ -40,6 +40,21 @@ test('a compile that is killed gives its slot back, and so does one that left a 
   execFileSync('/bin/sh', ['-c', 'kill $(cat left)'], { cwd: work });
 });
 
+test('builds alternate, however many compiles one of them has waiting', async () => {
+  const holders = await gate.fill();
+  const of = (session: string): { readonly SHOAL_SESSION: string } => ({ SHOAL_SESSION: session });
+  const large = Array.from({ length: 40 }, () => gate.start(['-c', 'x.c'], { ...of('large'), PAUSE_MS: '100' }));
+  assert.ok(await Promise.all(large.map(gate.waits)).then((waiting) => waiting.every(Boolean)));
+  const small = gate.start(['-c', 'x.c'], { ...of('small'), PAUSE_MS: '100' });
+  assert.ok(await gate.waits(small));
+  await Promise.all(holders.map(({ finish }) => finish()));
+  await gate.begun(small);
+  // Before it go the head, and the one that came to the queue before it did; beside it, what has a slot.
+  const earlier = large.filter((compile) => gate.isRunning(compile) || compile.child.exitCode !== null);
+  assert.ok(earlier.length <= 2 + 2 * cpus, `${earlier.length} of ${large.length} began before`);
+  await Promise.all([...large, small].map(({ end }) => end));
+});
+
 test('a compile that is stopped does not keep others waiting', async () => {
   const holders = await gate.fill();
   for (const { child } of holders) child.kill('SIGSTOP');
