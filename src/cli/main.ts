@@ -44,6 +44,7 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
     summary: "become a member of another box's farm: CODE HOST",
     load: async () => (await import('./join.ts')).joinCommand,
   },
+  lsdistcc: { load: async () => (await import('./lsdistcc.ts')).lsdistccCommand },
   make: { summary: 'make, through the farm: shoal make -j40', load: async () => (await import('./run.ts')).runCommand },
   members: {
     summary: 'who belongs to the farm [--json]',
