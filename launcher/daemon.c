@@ -143,7 +143,7 @@ static void close_from(int first)
 		close(fd);
 }
 
-/* As the command line starts it: attach.ts says why, also of the allocator's settings below. */
+/* As the command line starts it: attach.ts and allocator.ts say why. */
 #define DAEMON_HEAP "--initial-heap-size=64"
 
 /* Each of these belongs to the build and would harm the daemon: Node 20 reads the certificates at every start (30 ms),

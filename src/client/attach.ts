@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { smallAllocator } from '../allocator.ts';
 import { isOwnSocket, openRuntimeDir } from '../trust/runtime-dir.ts';
 import { parseJson, type ControlAnswer, type ControlRequest, type SessionEnd, type SessionRequest } from './control.ts';
 import { encodeControl, encodeControlRequest } from './launcher-wire.ts';
@@ -11,9 +12,6 @@ import { settingVariables } from './settings.ts';
 // MB. A build of 200 files fills some 30: with V8's first guess of 4 it is marked from end to end again and again while it
 // grows, which is a twentieth of the daemon's CPU. Reserved, not used.
 const heapFlag = '--initial-heap-size=64';
-// For glibc: one arena, whose free end goes back. Buffers come and go with every compile, and what four arenas keep of them
-// was 209 of a daemon's MB after 5,000 files; 188 so.
-const allocator = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536' };
 // A daemon listens some 70 ms after its start on an idle box; a loaded one gets this long.
 const startPatienceMs = 10_000;
 const maxAnswerBytes = 64 * 1024 * 1024;
@@ -115,7 +113,7 @@ export async function askOnce(request: ControlRequest): Promise<ControlAnswer | 
 }
 
 function startDaemon(mainScript: string): void {
-  const env: NodeJS.ProcessEnv = { ...process.env, ...allocator };
+  const env: NodeJS.ProcessEnv = { ...process.env, ...smallAllocator };
   // Node 20 reads the first at each start: 30 ms. The others are this build's, not those of the daemon's next one.
   for (const name of ['NODE_EXTRA_CA_CERTS', sessionVariable, ...settingVariables]) delete env[name];
   const child = spawn(process.execPath, [heapFlag, mainScript, 'daemon', '--for-session'], {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { smallAllocator } from '../../allocator.ts';
 import { newHand } from './hand.ts';
 import type { StoreWriter } from '../../store/store-writer.ts';
 import type { Places } from './places.ts';
@@ -72,7 +73,7 @@ export function startFront(options: FrontOptions): FrontProcess {
   const child = spawn(initPath, [...confinement(options), ...argv], {
     stdio: ['ignore', 'ignore', options.line === undefined ? 'inherit' : 'pipe', 'pipe', ...listeners],
     cwd: places.frontDir,
-    env: { ...env },
+    env: { ...env, ...smallAllocator },
   });
   if (child.stderr !== null && options.line !== undefined) readLines(child.stderr, options.line);
   let wasReady = false;
