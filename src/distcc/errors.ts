@@ -7,12 +7,16 @@ export type DistccErrorCode =
   | 'TOO_LARGE'
   /** It stopped in the middle. */
   | 'TRUNCATED'
+  /** It ended before it said anything. */
+  | 'SILENT'
   /** It is not sent what it waits for, or does not send, for too long. */
   | 'TIMEOUT'
   /** The request is whole, and nothing that is done for strangers. */
   | 'REFUSED'
   /** There is too much to do. */
   | 'BUSY'
+  /** There is no connection to it. */
+  | 'UNREACHABLE'
   /** The client has gone. */
   | 'GONE'
   /** The server could not do it; nothing is known of the job. */

@@ -25,6 +25,8 @@ const outcomeOf: Readonly<Record<DistccErrorCode, Outcome>> = {
   REFUSED: 'OTHER',
   BUSY: 'REJ_OVERLOAD',
   GONE: 'CLI_DISCONN',
+  UNREACHABLE: 'OTHER',
+  SILENT: 'CLI_DISCONN',
   FAILED: 'OTHER',
 };
 
