@@ -141,7 +141,7 @@ static bool take_slot_and_reason(struct answer *answer, uint32_t size)
 	return take_reason(answer, size - 4);
 }
 
-enum verdict receive_answer(int socket, struct answer *answer)
+enum verdict receive_answer(int socket, struct command *command, struct answer *answer)
 {
 	input.socket = socket;
 	const unsigned char *head;
@@ -150,6 +150,9 @@ enum verdict receive_answer(int socket, struct answer *answer)
 		switch (head[0]) {
 		case 'H': /* the daemon is alive */
 			whole = size == 0;
+			break;
+		case 'E': /* a host needs preprocessed source */
+			whole = size == 0 && preprocess(socket, command);
 			break;
 		case 'O':
 			whole = take_output(answer, size);

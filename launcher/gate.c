@@ -56,6 +56,8 @@ static struct {
 	int file;
 	int queue;
 	int turn;     /* the build's */
+	bool held;    /* a slot is, by `file` and by `copy` */
+	int copy;
 	int cpus;
 	int limit;    /* the last slot that may be taken: CPUs, and a slot for each that is held and not working */
 	bool working; /* some holder may be */
@@ -370,6 +372,19 @@ void enter_gate(uint32_t need_kb)
 			close(gate.file);
 	}
 	/* Where the limit of descriptors leaves no room there, it stays where it is. */
-	if (fcntl(gate.file, F_DUPFD, slot_fd) < 0)
+	gate.copy = fcntl(gate.file, F_DUPFD, slot_fd);
+	if (gate.copy < 0)
 		fcntl(gate.file, F_SETFD, 0);
+	gate.held = true;
+}
+
+/* What the slot was for has ended, and this process goes on without it. */
+void leave_gate(void)
+{
+	if (!gate.held)
+		return;
+	if (gate.copy >= 0)
+		close(gate.copy);
+	close(gate.file);
+	gate.held = false;
 }

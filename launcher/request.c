@@ -134,8 +134,8 @@ static bool compiler_record(struct buffer *frame, const char *compiler, const ch
 	return text_record(frame, 'x', absolute);
 }
 
-/* The whole request, or nothing that could be answered; connect_daemon() has bounded each wait. */
-static bool send_all(int socket, const unsigned char *bytes, size_t size)
+/* All of it, or nothing that could be answered; connect_daemon() has bounded each wait. */
+bool send_all(int socket, const unsigned char *bytes, size_t size)
 {
 	while (size > 0) {
 		ssize_t sent = send(socket, bytes, size, MSG_NOSIGNAL);

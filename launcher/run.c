@@ -124,13 +124,10 @@ static void exec_script(const struct command *command)
 	execv("/bin/sh", words);
 }
 
-/* Becomes the real compiler. The connection stays open in it, so that the daemon sees when the last process of the
- * compile has ended, and nobody has to wait for it. */
-void run_here(struct command *command, const struct answer *answer, int connection)
+/* Becomes the real compiler; `calls_one`: or a wrapper, whose calls of compilers shall reach us. */
+void become_compiler(struct command *command, bool calls_one)
 {
-	if (connection >= 0)
-		fcntl(connection, F_DUPFD, connection_fd); /* unlike the original, the copy survives the exec */
-	bool is_wrapper = answer->not_a_compiler || !is_binary(command->compiler);
+	bool is_wrapper = calls_one || !is_binary(command->compiler);
 	if (!is_wrapper)
 		hide_ourselves(command);
 	mark_running(command->compiler, is_wrapper);
@@ -140,4 +137,13 @@ void run_here(struct command *command, const struct answer *answer, int connecti
 	int status = command->as_distcc ? distcc_compiler_missing : errno == ENOENT ? 127 : 126;
 	fprintf(stderr, "shoal: %s: %s\n", command->compiler, strerror(errno));
 	_exit(status);
+}
+
+/* Becomes it for good. The connection stays open in it, so that the daemon sees when the last process of the
+ * compile has ended, and nobody has to wait for it. */
+void run_here(struct command *command, const struct answer *answer, int connection)
+{
+	if (connection >= 0)
+		fcntl(connection, F_DUPFD, connection_fd); /* unlike the original, the copy survives the exec */
+	become_compiler(command, answer->not_a_compiler);
 }

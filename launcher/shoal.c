@@ -146,7 +146,7 @@ int main(int argc, char **argv)
 	int connection = connect_daemon();
 	enum verdict verdict = VERDICT_BROKEN;
 	if (connection >= 0 && send_request(connection, &command))
-		verdict = receive_answer(connection, &answer);
+		verdict = receive_answer(connection, &command, &answer);
 	if (verdict == VERDICT_DONE) {
 		if (install_outputs(&answer))
 			print_and_end(&answer);

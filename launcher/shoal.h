@@ -64,6 +64,7 @@ size_t spell_candidate(char *candidate, const char *path, const char *name);
 bool find_compiler(struct command *command);
 
 /* run.c: the compiler run here */
+_Noreturn void become_compiler(struct command *command, bool calls_one);
 _Noreturn void run_here(struct command *command, const struct answer *answer, int connection);
 
 /* untouched.c: a build whose words Node cannot hand on */
@@ -74,6 +75,7 @@ bool is_in_pipeline(char **argv);
 bool is_likely_compile(const struct command *command);
 bool is_likely_remote(const struct command *command);
 void enter_gate(uint32_t need_kb);
+void leave_gate(void);
 
 /* memory.c, group.c, process.c: what else is going on here */
 uint64_t available_memory_kb(void);
@@ -94,10 +96,14 @@ void exec_command_line(char **args);
 
 /* request.c: what the daemon is told */
 bool send_request(int socket, const struct command *command);
+bool send_all(int socket, const unsigned char *bytes, size_t size);
+
+/* preprocess.c: what a host needs that does not do it itself */
+bool preprocess(int socket, struct command *command);
 
 /* answer.c: what it answers */
 enum verdict { VERDICT_BROKEN, VERDICT_SILENT, VERDICT_RUN_HERE, VERDICT_DONE };
-enum verdict receive_answer(int socket, struct answer *answer);
+enum verdict receive_answer(int socket, struct command *command, struct answer *answer);
 
 /* outputs.c: the files that the answer brings */
 void begin_output(struct output *output);

@@ -246,6 +246,43 @@ export function encodeRunInSlot(reason: string, needKb: number): Buffer {
   return Buffer.concat([frameHead('W', 4 + Buffer.byteLength(reason)), need, Buffer.from(reason)]);
 }
 
+/**
+ * "Preprocess what you were to compile, and go on waiting." The launcher answers with frames P (text), Q (stderr) and, at
+ * the end, Z: u32 wait status, all bits set if it could not begin.
+ */
+export const preprocessFrame: Buffer = frameHead('E', 0);
+
+/** What the launcher's preprocessing gave. */
+export type Preprocessed = {
+  /** As from waitpid. */
+  readonly waitStatus: number;
+  readonly text: Buffer;
+  readonly stderr: Buffer;
+};
+
+const neverRan = 0xffffffff;
+
+/** The answer to `preprocessFrame`, of `mostBytes` at most, or why there is none. */
+export function* parsePreprocessed(
+  mostBytes: number,
+): Generator<number, Preprocessed | { readonly why: string }, Buffer> {
+  const parts: Readonly<Record<string, Buffer[]>> = { P: [], Q: [] };
+  for (let left = mostBytes; ;) {
+    const head = yield 5;
+    const [tag, size] = [String.fromCharCode(head.readUInt8(0)), head.readUInt32LE(1)];
+    if (tag === 'Z' && size === 4) {
+      const waitStatus = (yield 4).readUInt32LE(0);
+      const [text, stderr] = [Buffer.concat(parts['P'] ?? []), Buffer.concat(parts['Q'] ?? [])];
+      return waitStatus === neverRan ? { why: 'its launcher cannot preprocess it' } : { waitStatus, text, stderr };
+    }
+    left -= size;
+    const list = parts[tag];
+    if (list === undefined) return { why: `a frame ${JSON.stringify(tag)} of its launcher is unknown` };
+    if (left < 0) return { why: `preprocessed, it has more than ${mostBytes} bytes` };
+    list.push(yield size);
+  }
+}
+
 /** Says that the daemon is alive: a launcher that hears nothing for ten seconds compiles by itself. */
 export const heartbeat: Buffer = frameHead('H', 0);
 
