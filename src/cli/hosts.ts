@@ -10,7 +10,11 @@ import type { Invocation } from './main.ts';
 const speedText = (speed: number | undefined): string => (speed === undefined ? '-' : `${speed} ×`);
 const timeText = (ms: number | undefined): string => (ms === undefined ? '-' : `${ms} ms`);
 
-function stateText({ state, why, restsForMs, failures }: HostReport): string {
+function stateText(host: HostReport): string {
+  return host.approximate ? `${stateOf(host)}, approximate (distcc)` : stateOf(host);
+}
+
+function stateOf({ state, why, restsForMs, failures }: HostReport): string {
   if (state === 'aside') return `set aside: ${why}`;
   if (state !== 'resting') return failures > 0 ? `${state}, ${failures} failures` : state;
   return `resting for ${(restsForMs / 1000).toFixed(1)} s after failure ${failures}: ${why}`;
@@ -22,7 +26,16 @@ function rowOf(host: HostReport): string[] {
   const { name, slots, inFlight, speed, roundTripMs, compilers, jobs } = host;
   const queued = Math.max(0, inFlight - slots);
   const there = queued > 0 ? `${inFlight} (${queued} wait)` : `${inFlight}`;
-  return [name, `${slots}`, there, speedText(speed), timeText(roundTripMs), `${compilers}`, `${jobs}`, stateText(host)];
+  return [
+    name,
+    `${slots}`,
+    there,
+    speedText(speed),
+    timeText(roundTripMs),
+    `${compilers ?? '-'}`,
+    `${jobs}`,
+    stateText(host),
+  ];
 }
 
 export function hostsText(hosts: readonly HostReport[]): string {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { forgive } from '../farm/aside.ts';
 import { closeFarm, newFarm, reachAll, warm, type Farm } from '../farm/farm.ts';
 import { clientTrust, connectWith } from '../farm/connect.ts';
+import { distccWay } from '../farm/distcc-host.ts';
 import { findFarms } from '../farm/discovery.ts';
 import { parseHosts, type HostSpec } from '../farm/host-spec.ts';
 import type { HostWorld } from '../farm/host.ts';
@@ -154,7 +155,7 @@ const farmMemoryPath = (): string => join(cacheDir(), 'farm.json');
 function realFarms(directory: RuntimeDir, env: ClientRequest['env']): Farms {
   const trust = clientTrust(env);
   return {
-    world: { connect: connectWith(trust, env, connectTimeoutMs), clock: realClock },
+    world: { connect: connectWith(trust, env, connectTimeoutMs), distcc: distccWay(env), clock: realClock },
     trust,
     heard: undefined,
     directory,

@@ -23,6 +23,7 @@ import {
   type Completed,
   type LauncherRequest,
 } from './launcher-wire.ts';
+import { preprocessBy, type Preprocess } from './preprocess.ts';
 import { proofPrefix } from './proof.ts';
 import { namesSession, sessionOf, type Session, type Sessions } from './session.ts';
 import type { Farms } from './compose.ts';
@@ -172,7 +173,12 @@ async function serve(daemon: Daemon, socket: Socket): Promise<void> {
   else await serveJob(daemon, socket, opening.body);
 }
 
-type Job = { readonly request: LauncherRequest; readonly session: Session; readonly state: JobStateFile };
+type Job = {
+  readonly request: LauncherRequest;
+  readonly session: Session;
+  readonly state: JobStateFile;
+  readonly preprocess: Preprocess;
+};
 
 async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<void> {
   const decoded = decodeRequest(body);
@@ -181,14 +187,19 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
     socket.destroy();
     return;
   }
-  await serveRequest(daemon, socket, decoded.request);
+  await serveRequest(daemon, socket, { request: decoded.request, preprocess: preprocessBy(socket) });
 }
 
-async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherRequest): Promise<void> {
+async function serveRequest(
+  daemon: Daemon,
+  socket: Socket,
+  asked: Pick<Job, 'request' | 'preprocess'>,
+): Promise<void> {
+  const { request } = asked;
   const state = daemon.states.begin(request);
   state.note('Startup', 'localhost');
   socket.once('close', state.remove);
-  const job = { request, session: sessionOf(daemon.sessions, request), state };
+  const job = { ...asked, session: sessionOf(daemon.sessions, request), state };
   const answer = await farmOut(daemon, socket, job);
   if (socket.destroyed || job.session.ended) {
     // A compile that was to run here never will: its place here is free.
@@ -196,7 +207,7 @@ async function serveRequest(daemon: Daemon, socket: Socket, request: LauncherReq
     if (socket.destroyed) return;
     // One that was only taken for this build's goes on in another, or in none.
     if (namesSession(request.env, job.session)) finish(socket, interrupted);
-    else await serveRequest(daemon, socket, request);
+    else await serveRequest(daemon, socket, asked);
     return;
   }
   logJob(request, answer);
@@ -230,7 +241,8 @@ function finish(socket: Socket, completed: Completed): void {
 }
 
 /** Runs the job while the launcher is there: a launcher that goes away cancels what runs for it. */
-async function farmOut(daemon: Daemon, socket: Socket, { request, session, state }: Job): Promise<JobAnswer> {
+async function farmOut(daemon: Daemon, socket: Socket, job: Job): Promise<JobAnswer> {
+  const { request, session, state, preprocess } = job;
   const abort = new AbortController();
   const cancel = (): void => abort.abort();
   socket.once('close', cancel);
@@ -240,7 +252,7 @@ async function farmOut(daemon: Daemon, socket: Socket, { request, session, state
   try {
     const onError = (error: unknown): void => daemon.log(`a job failed: ${(error as Error).stack ?? String(error)}`);
     const onPlace = (host: string): void => state.note('Compile', host);
-    return await runJob(daemon.world, session, { request, signal: abort.signal, onError, onPlace });
+    return await runJob(daemon.world, session, { request, signal: abort.signal, preprocess, onError, onPlace });
   } finally {
     session.jobs.delete(abort);
     clearInterval(beat);

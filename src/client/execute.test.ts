@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as tick } from 'node:timers/promises';
-import type { ReadyHost } from '../farm/host.ts';
+import type { NativeReady } from '../farm/host.ts';
 import { realClock } from '../observe/clock.ts';
 import { digestOf } from '../reapi/digest.ts';
 import { GrpcError, grpcCode } from '../reapi/errors.ts';
@@ -54,8 +54,9 @@ function hostThatLacksAll(takesInputs: boolean) {
     },
   } as unknown as ReapiClient;
   const holds = { blobs: new Set<never>(), filled: new WeakSet(), latest: new Map<string, never>() };
-  const ready: ReadyHost = {
+  const ready: NativeReady = {
     kind: 'ready',
+    speaks: 'reapi',
     client,
     toolchains: new Set(),
     slots: 1,

@@ -1,5 +1,5 @@
 // One action on one host: sends what the host lacks, executes, and mends a loss of blobs once.
-import { forgetAll, type ReadyHost } from '../farm/host.ts';
+import { forgetAll, type NativeReady } from '../farm/host.ts';
 import { newSharedUpload } from '../farm/shared-upload.ts';
 import { FileChangedError } from '../includes/types.ts';
 import type { Clock } from '../observe/clock.ts';
@@ -11,6 +11,7 @@ import type { Traffic } from '../reapi/traffic.ts';
 import { maxInlineInputBytes, type InlineInput } from '../reapi/inline-inputs.ts';
 import { blobsMissing, type TreeBlob } from './input-tree.ts';
 import type { PlannedAction } from './action.ts';
+import type { DistccJob } from './distcc-request.ts';
 import { busyFault, faultIn, faultOf, type HostFault } from './faults.ts';
 
 // Past this many unknown blobs it pays to ask first: 40 digests are 3 KB, and a host that served an earlier build has
@@ -32,17 +33,23 @@ export type Execution = {
   readonly resultCache: boolean;
   readonly clock: Clock;
   readonly traffic: Traffic;
+  /** For hosts of distcc; undefined if it may not go to one. */
+  readonly distcc?: DistccJob | undefined;
+  readonly env?: readonly string[];
 };
 
 /** One with the client that counts what it sends and receives. */
 type Running = Execution & { readonly client: ReapiClient };
 
 export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & {
-  readonly client: ReapiClient;
-  /** The action that gave this result. */
-  readonly action: Digest;
+  /** What the host has more of; undefined where all of it came along. */
+  readonly client: ReapiClient | undefined;
+  /** The action that gave this result, if there was one. */
+  readonly action: Digest | undefined;
   /** What was sent ahead of the call. */
   readonly transfer: Transfer;
+  /** Outputs that a step here has written already. */
+  readonly madeHere?: 'dependencies' | undefined;
 };
 
 export type Transfer = { readonly bytes: number; readonly ms: number };
@@ -63,7 +70,7 @@ function load(blobs: readonly TreeBlob[]) {
   return blobs.map(({ digest, bytes, place }) => ({ digest, bytes: bytes(), place }));
 }
 
-function missingOn({ holds }: ReadyHost, action: PlannedAction): Missing {
+function missingOn({ holds }: NativeReady, action: PlannedAction): Missing {
   const has = (digest: Digest): boolean => holds.blobs.has(digestKey(digest));
   const missing = blobsMissing(action.root, { has, filled: holds.filled });
   for (const blob of action.blobs) if (!has(blob.digest)) missing.blobs.push(blob);
@@ -74,7 +81,7 @@ function missingOn({ holds }: ReadyHost, action: PlannedAction): Missing {
 const mostPlaces = 2000;
 const largestBaseBytes = 64 << 10;
 
-function noteHeld(ready: ReadyHost, { blobs, nowFilled }: Missing): void {
+function noteHeld(ready: NativeReady, { blobs, nowFilled }: Missing): void {
   const { holds } = ready;
   for (const { digest } of blobs) {
     holds.blobs.add(digestKey(digest));
@@ -84,7 +91,7 @@ function noteHeld(ready: ReadyHost, { blobs, nowFilled }: Missing): void {
 }
 
 /** The blobs to go along with the call, each with its likeness that the host was sent before. */
-function inputsFor(ready: ReadyHost, missing: Missing): readonly InlineInput[] {
+function inputsFor(ready: NativeReady, missing: Missing): readonly InlineInput[] {
   const { latest } = ready.holds;
   if (latest.size > mostPlaces) latest.clear();
   // All are loaded before anything is noted.
@@ -102,7 +109,7 @@ function inputsFor(ready: ReadyHost, missing: Missing): readonly InlineInput[] {
  * of shoal's, which waits itself for what has begun to come before a call, until all is on its way; that saves a round trip.
  */
 async function sendMany(
-  ready: ReadyHost,
+  ready: NativeReady,
   missing: Missing,
   { client, clock, signal }: Running,
 ): Promise<Sent['transfer']> {
@@ -152,7 +159,7 @@ const beginsAtOnce = ({ digest }: TreeBlob): boolean => digest.sizeBytes <= larg
 const sizeOf = (blobs: readonly TreeBlob[]): number => blobs.reduce((sum, { digest }) => sum + digest.sizeBytes, 0);
 
 /** Sends a few blobs and does not wait for the answer: Execute follows on the same connection and finds them. */
-function sendFew(ready: ReadyHost, missing: Missing, { client }: Running): void {
+function sendFew(ready: NativeReady, missing: Missing, { client }: Running): void {
   const blobs = load(missing.blobs);
   noteHeld(ready, missing);
   // A failure shows in Execute's answer: the blobs are missing there.
@@ -166,7 +173,7 @@ type Sent = {
 };
 
 /** Sees to it that the host will hold all of the action; gives what is to go along with the call that executes it. */
-async function send(ready: ReadyHost, job: Running): Promise<Sent> {
+async function send(ready: NativeReady, job: Running): Promise<Sent> {
   const { action, signal } = job;
   for (const upload of ready.uploads) upload.join(signal);
   const missing = missingOn(ready, action);
@@ -205,7 +212,7 @@ async function recalled(job: Running): Promise<DoneOutcome | undefined> {
     : undefined;
 }
 
-export async function executeOn(ready: ReadyHost, execution: Execution): Promise<ExecuteEnd> {
+export async function executeOn(ready: NativeReady, execution: Execution): Promise<ExecuteEnd> {
   const job: Running = { ...execution, client: ready.client.metered(execution.traffic) };
   try {
     const before = await recalled(job);

@@ -15,7 +15,10 @@ export type HostReport = {
   readonly speeds: Readonly<Record<string, number>>;
   readonly roundTripMs: number | undefined;
   readonly megabytesPerSecond: number | undefined;
-  readonly compilers: number;
+  /** Undefined where it does not say. */
+  readonly compilers: number | undefined;
+  /** A host of distcc's: its results are as distcc's are, which is not always what the compiler here would give. */
+  readonly approximate: boolean;
   readonly memoryMb: number | undefined;
   readonly failures: number;
   /** Of a host that rests: the failure, and the time until it is asked again. */
@@ -43,7 +46,8 @@ function reportOf({ home }: Farm, host: Host, nowMs: number): HostReport {
     speeds: speeds(home.record, record),
     roundTripMs: record.roundTripMs.samples > 0 ? rounded(record.roundTripMs.value) : undefined,
     megabytesPerSecond: record.bytesPerMs.samples > 0 ? rounded(record.bytesPerMs.value / 1000) : undefined,
-    compilers: state.kind === 'ready' ? state.toolchains.size : 0,
+    compilers: state.kind === 'ready' && state.speaks === 'reapi' ? state.toolchains.size : undefined,
+    approximate: spec.address.kind === 'distcc',
     memoryMb: state.kind === 'ready' && state.memoryKb > 0 ? Math.round(state.memoryKb / 1024) : undefined,
     failures: host.failures,
     why: state.kind === 'resting' || state.kind === 'aside' ? state.why : '',

@@ -16,14 +16,17 @@ import { readSize } from '../farm/kind.ts';
 import { expectedWork, mostPeakKb, type Work, type WorkName } from '../farm/work.ts';
 import { FileChangedError } from '../includes/types.ts';
 import type { ReasonId } from '../observe/reasons.ts';
+import type { Digest } from '../reapi/digest.ts';
 import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
 import { makeAction, type PlannedAction } from './action.ts';
 import { closureStands, findClosure, layInputs, type JobClosure } from './closure.ts';
+import { distccBytes, mayGoByDistcc, type DistccJob } from './distcc-request.ts';
 import { blame, noteSuccess } from './faults.ts';
 import { resultKey } from './result-key.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
 import { removePath } from './input-tree.ts';
+import type { Preprocess } from './preprocess.ts';
 import { mayProve } from './proof.ts';
 import { executeAt } from './race.ts';
 import { completedFrom } from './outputs.ts';
@@ -63,6 +66,8 @@ export async function runJob(
   job: {
     readonly request: LauncherRequest;
     readonly signal: AbortSignal;
+    /** By the launcher, for hosts that take preprocessed source. */
+    readonly preprocess?: Preprocess;
     /** An error of ours: the compile runs here. */
     readonly onError: (error: unknown) => void;
     /** The job goes to that host. */
@@ -128,7 +133,13 @@ async function sendJob(
     request,
     signal,
     draft,
-  }: { readonly request: LauncherRequest; readonly signal: AbortSignal; readonly draft: Draft },
+    preprocess,
+  }: {
+    readonly request: LauncherRequest;
+    readonly signal: AbortSignal;
+    readonly draft: Draft;
+    readonly preprocess?: Preprocess;
+  },
 ): Promise<JobAnswer> {
   if (request.notUtf8 !== undefined) return { kind: 'here', reason: 'path-encoding', detail: request.notUtf8 };
   const { epochs } = world;
@@ -144,7 +155,7 @@ async function sendJob(
     const answer =
       planned.kind === 'here'
         ? planned
-        : await executeSomewhere(world, session, { ...planned, understood: job, signal, draft });
+        : await executeSomewhere(world, session, { ...planned, understood: job, signal, draft, preprocess });
     if (answer.kind === 'here' && answer.reason === 'file-changed') {
       // Its content is gone: neither this job nor another that shares the layer can be given it.
       if (session.layer.present.has(answer.detail)) removePath(session.layer, answer.detail);
@@ -189,19 +200,32 @@ function planAction(
   }
 }
 
-type Sending = Planned & { readonly understood: UnderstoodJob; readonly signal: AbortSignal; readonly draft: Draft };
+type Sending = Planned & {
+  readonly understood: UnderstoodJob;
+  readonly signal: AbortSignal;
+  readonly draft: Draft;
+  readonly preprocess: Preprocess | undefined;
+};
+
+/** The job as hosts of distcc can do it, if it is one. */
+function distccJobOf({ world }: Farm, { understood, closure, preprocess }: Sending): DistccJob | undefined {
+  const way = world.distcc;
+  if (way === undefined || preprocess === undefined || !mayGoByDistcc(understood)) return undefined;
+  return { understood, closure, preprocess, way, made: undefined };
+}
 
 async function executeSomewhere(world: ClientWorld, session: Session, sending: Sending): Promise<JobAnswer> {
   const { farm } = session;
   const { action, key, understood, signal, draft } = sending;
   const { resultCache } = session.settings;
   const earlier = key === undefined ? undefined : world.results.recall(key);
+  const distcc = distccJobOf(farm, sending);
   const known = expectedWork(farm.memory.works, workNameOf(understood, sending.closure));
   let work = known;
   let tried: ReadonlySet<Host> = new Set();
   let last: RunHere | undefined;
   while (tried.size < mostHosts) {
-    const request = placeRequest(session, sending, { work, tried });
+    const request = placeRequest(session, sending, { work, tried, distcc });
     const choice = await takePlace(farm, request);
     draft.decision ??= choice.decision;
     draft.needKb = work.peakKb;
@@ -213,7 +237,16 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
       );
     if (choice.kind === 'here') return chosenHere(farm, choice.stay);
     draft.onPlace?.(choice.place.host.spec.name);
-    const execution = { action, earlier, signal, resultCache, clock: world.clock, traffic: session.traffic };
+    const execution = {
+      action,
+      earlier,
+      signal,
+      resultCache,
+      clock: world.clock,
+      traffic: session.traffic,
+      distcc,
+      env: understood.request.env,
+    };
     const { end, place, attempts, hosts } = await executeAt(farm, choice.place, request, execution);
     draft.attempts.push(...attempts);
     tried = new Set([...tried, ...hosts]);
@@ -223,16 +256,7 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
     if (answer.kind !== 'host-fault') {
       if (answer.kind === 'completed' && end.kind === 'done') {
         noteSuccess(place.host);
-        if (key !== undefined && succeeded(answer)) world.results.remember(key, end.action);
-        const { completed } = answer;
-        const claim = {
-          job: understood,
-          closure: sending.closure,
-          host: place.host,
-          completed,
-          chance: world.chance(),
-        };
-        mayProve(world, session, claim);
+        if (end.action !== undefined) noteResult(world, session, { sending, end: end.action, answer, place });
       }
       return answer;
     }
@@ -242,6 +266,21 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
     last = { kind: 'here', reason: answer.reason, detail: `${place.host.spec.name}: ${answer.detail}` };
   }
   return notedHere(farm, { known, needed: work }, last ?? { kind: 'here', reason: 'worker-failed', detail: '' });
+}
+
+type Result = {
+  readonly sending: Sending;
+  readonly end: Digest;
+  readonly answer: Extract<JobAnswer, { readonly kind: 'completed' }>;
+  readonly place: Place;
+};
+
+/** For the next time; and it may be proved. What a host of distcc gives is approximate, and proves nothing. */
+function noteResult(world: ClientWorld, session: Session, { sending, end, answer, place }: Result): void {
+  const { understood, closure, key } = sending;
+  if (key !== undefined && succeeded(answer)) world.results.remember(key, end);
+  const { completed } = answer;
+  mayProve(world, session, { job: understood, closure, host: place.host, completed, chance: world.chance() });
 }
 
 /** What was too large for the hosts is known to be when it is built again. */
@@ -263,7 +302,7 @@ function needingMore(work: Work, { ready }: Place): Work {
 function placeRequest(
   session: Session,
   { understood, signal }: Sending,
-  { work, tried }: Pick<PlaceRequest, 'work' | 'tried'>,
+  { work, tried, distcc }: Pick<PlaceRequest, 'work' | 'tried'> & { readonly distcc: DistccJob | undefined },
 ): PlaceRequest {
   return {
     build: session.id,
@@ -272,6 +311,7 @@ function placeRequest(
     tried,
     // Sent once, for all jobs of the build: each is charged its share, or all would wait for the first host that has it.
     inputBytes: Math.ceil(session.layer.sizeBytes / Math.max(1, session.jobs.size)),
+    distccBytes: distcc === undefined ? undefined : distccBytes(distcc.closure),
     mayRunHere: session.settings.mostFallbacks === undefined,
     signal,
   };

@@ -22,7 +22,9 @@ const mostOutputBytes = 2 ** 30;
 async function contentOf(done: DoneOutcome, digest: Digest): Promise<Buffer> {
   if (digest.sizeBytes > mostOutputBytes)
     throw new GrpcError(grpcCode.DATA_LOSS, `${digest.sizeBytes} bytes of output`);
-  return done.blobs.get(digestKey(digest)) ?? done.client.read(digest);
+  const bytes = done.blobs.get(digestKey(digest)) ?? (await done.client?.read(digest));
+  if (bytes === undefined) throw new GrpcError(grpcCode.DATA_LOSS, 'an output did not come');
+  return bytes;
 }
 
 async function stream(done: DoneOutcome, raw: Uint8Array, digest: Digest | undefined): Promise<Buffer> {
@@ -88,6 +90,7 @@ async function collect(
     return badAnswer('an output is there twice');
   const outputs: OutputFile[] = [];
   for (const output of job.outputs) {
+    if (output.kind === done.madeHere) continue;
     const path = rootRelative(output.target);
     if (!files.has(path)) {
       if (!succeeded && isTakenAway(job, output))

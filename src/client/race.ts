@@ -1,9 +1,10 @@
 // One job at the place that it was given, and at a second one if the farm offers it: at the end of a build an idle slot may
 // be done before the host that has the job. The first that is done wins, the other is cancelled.
 import { askedOf, leavePlace, mayRace, type Farm, type PlaceRequest } from '../farm/farm.ts';
-import type { Host, Place } from '../farm/host.ts';
+import type { Host, Place, ReadyHost } from '../farm/host.ts';
 import { isOverdue } from '../farm/tail.ts';
 import { noteDone, noteOvertaken, type Observed } from '../farm/learn.ts';
+import { executeByDistcc } from './distcc-job.ts';
 import { blame } from './faults.ts';
 import { executeOn, type DoneOutcome, type ExecuteEnd, type Execution } from './execute.ts';
 import type { Attempt } from './trail.ts';
@@ -52,7 +53,7 @@ export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: 
       job.signal.addEventListener('abort', cancel, { once: true });
       running.set(place, { place, abort });
       begun.add(place.host);
-      void executeOn(place.ready, { ...job, signal: abort.signal }).then((end) => {
+      void executeThere(place.ready, { ...job, signal: abort.signal }).then((end) => {
         job.signal.removeEventListener('abort', cancel);
         running.delete(place);
         if (!settled) {
@@ -71,6 +72,12 @@ export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: 
     const offer = (next: Place): void => (settled ? leavePlace(farm, next) : begin(next));
     begin(first);
   });
+}
+
+/** In the host's own language. */
+function executeThere(ready: ReadyHost, job: Execution): Promise<ExecuteEnd> {
+  if (ready.speaks === 'reapi') return executeOn(ready, job);
+  return executeByDistcc(ready, { ...job, job: job.distcc, env: job.env ?? [] });
 }
 
 type Outcome = Attempt['outcome'];

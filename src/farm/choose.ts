@@ -6,17 +6,15 @@ import { expectedFinish, finishMs, type Finish } from './finish.ts';
 import { homeCost, homeLoad, type Home } from './home.ts';
 import type { Host } from './host.ts';
 import { paceFor } from './pace.ts';
-import { cell, column, loadAt, look, rowAt, type Table } from './table.ts';
+import { cell, column, hasCompiler, loadAt, look, rowAt, type Bytes, type Needed, type Table } from './table.ts';
 import type { Work } from './work.ts';
 
 /** What is asked for a job. */
-export type Asked = {
+export type Asked = Bytes & {
   readonly toolchain: DigestKey;
   readonly work: Work;
   /** Hosts that this job has already been to. */
   readonly tried: ReadonlySet<Host>;
-  /** All that the job's build has in its layer; what a host was given of it, it does not lack. */
-  readonly inputBytes: number;
   readonly mayRunHere: boolean;
 };
 
@@ -51,8 +49,12 @@ const mostRanked = 6;
 // Nobody knows a queue that well, and an idle slot is lost: waiting has to save as much again as it takes.
 const isWorthQueueing = ({ ms, queueMs }: Ranked, freeMs: number): boolean => ms + queueMs < freeMs;
 
-export function hasToolchain({ state }: Host, { toolchain }: Asked): boolean {
-  return state.kind === 'ready' && state.toolchains.has(toolchain);
+export function neededOf({ toolchain, distccBytes }: Asked): Needed {
+  return { toolchain, byDistcc: distccBytes !== undefined };
+}
+
+export function hasToolchain({ state }: Host, asked: Asked): boolean {
+  return state.kind === 'ready' && hasCompiler(state, neededOf(asked));
 }
 
 /** It could do the job now or later. */
@@ -64,8 +66,8 @@ export function isAble(host: Host, asked: Asked): boolean {
 
 export function rank(table: Table, asked: Asked, nowMs: number): Ranking {
   const { hosts, rows } = table;
-  const { toolchain, work, tried, inputBytes } = asked;
-  const paces = look(table, { toolchain, kind: work.kind }, nowMs);
+  const { work, tried, inputBytes, distccBytes } = asked;
+  const paces = look(table, { ...neededOf(asked), kind: work.kind }, nowMs);
   const first: Ranked[] = [];
   let firstWithRoom: Ranked | undefined;
   let firstFree: Ranked | undefined;
@@ -77,7 +79,7 @@ export function rank(table: Table, asked: Asked, nowMs: number): Ranking {
     const row = rowAt(index);
     const memoryKb = cell(rows, row + column.memoryKb);
     if (memoryKb > 0 && work.peakKb > memoryKb) continue;
-    const load = loadAt(table, index, { pace, nowMs, inputBytes });
+    const load = loadAt(table, index, { pace, nowMs, inputBytes, distccBytes });
     const ms = finishMs(load, work.ms);
     const queueMs = load.slotFreeMs + load.othersMs;
     if (first.length < mostRanked || ms < (first.at(-1)?.ms ?? 0)) insert(first, { host, ms, queueMs });
@@ -138,9 +140,9 @@ export function finishOn(
   host: Host,
   { asked, nowMs }: { readonly asked: Asked; readonly nowMs: number },
 ): Finish {
-  const { work, inputBytes } = asked;
+  const { work, inputBytes, distccBytes } = asked;
   const pace = paceFor(host.record, work.kind);
-  return expectedFinish(loadAt(table, host.index, { pace, nowMs, inputBytes }), work.ms);
+  return expectedFinish(loadAt(table, host.index, { pace, nowMs, inputBytes, distccBytes }), work.ms);
 }
 
 /** The first of the ranking, then hosts that cannot do the job, if there is room for them. */
@@ -162,7 +164,8 @@ export function candidates(
   return named;
 }
 
-function whyNot(host: Host, { toolchain, tried, work }: Asked): string {
+function whyNot(host: Host, asked: Asked): string {
+  const { toolchain, tried, work } = asked;
   const { state, spec } = host;
   if (tried.has(host)) return 'it has failed at this job';
   switch (state.kind) {
@@ -174,7 +177,12 @@ function whyNot(host: Host, { toolchain, tried, work }: Asked): string {
     case 'connecting':
       return 'not connected yet';
     case 'ready':
-      if (!state.toolchains.has(toolchain)) {
+      if (state.speaks === 'distcc' && !hasToolchain(host, asked)) {
+        return neededOf(asked).byDistcc
+          ? 'has said that it lacks the compiler'
+          : "distcc's protocol cannot carry the compile";
+      }
+      if (state.speaks === 'reapi' && !state.toolchains.has(toolchain)) {
         return `has ${state.toolchains.size} compilers, not ${toolchain.slice(0, 12)}`;
       }
       return `the job needs ${work.peakKb} KB of memory, more than ${spec.name} has`;

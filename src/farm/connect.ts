@@ -12,7 +12,7 @@ import { filesOfIdentity, openLiveTrust, type FarmTrust, type LiveTrust } from '
 import type { Member } from '../trust/member.ts';
 import { workerStateDir } from '../user-directories.ts';
 import { isLoopback } from './home.ts';
-import type { HostAddress } from './host-spec.ts';
+import type { NativeAddress } from './host-spec.ts';
 import type { Connect } from './host.ts';
 import { sshCommand } from './ssh.ts';
 
@@ -60,7 +60,7 @@ export function connectWith(trust: LiveTrust, env: Environment, connectTimeoutMs
   return (address) => connectTo(shared, address);
 }
 
-function connectTo(shared: Shared, address: HostAddress): ReapiClient {
+function connectTo(shared: Shared, address: NativeAddress): ReapiClient {
   const { trust, env, connectTimeoutMs } = shared;
   const now = trust.current();
   if (address.kind !== 'worker') return connectClient(openTarget(address, env), { connectTimeoutMs });
@@ -122,7 +122,7 @@ export function farmTrust({ identity }: FarmTrust, trust: LiveTrust, meet: (memb
   };
 }
 
-function openTarget(address: Exclude<HostAddress, { readonly kind: 'worker' }>, env: Environment): Target {
+function openTarget(address: Exclude<NativeAddress, { readonly kind: 'worker' }>, env: Environment): Target {
   switch (address.kind) {
     case 'tcp':
     case 'unix':

@@ -1,7 +1,7 @@
 // The hosts of one hosts setting, and the jobs that want a place there: a job waits here until the host that is expected
 // to have it done first has room for it. src/farm/choose.ts says which that is, src/farm/queue.ts whose turn it is.
 import type { ReasonId } from '../observe/reasons.ts';
-import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
+import { digestKey, type Digest } from '../reapi/digest.ts';
 import { isAside } from './aside.ts';
 import {
   candidates,
@@ -9,6 +9,7 @@ import {
   hasToolchain,
   hereFinish,
   isAble,
+  neededOf,
   rank,
   whyNone,
   whyNotHere,
@@ -76,6 +77,7 @@ export type PlaceRequest = {
   readonly work: Work;
   readonly tried: ReadonlySet<Host>;
   readonly inputBytes: number;
+  readonly distccBytes?: number | undefined;
   readonly mayRunHere: boolean;
   readonly signal: AbortSignal;
 };
@@ -161,8 +163,9 @@ export async function reachAll({ hosts, world, closed }: Farm, patienceMs: numbe
   await Promise.race([all, new Promise<void>((resolve) => world.clock.after(patienceMs, resolve))]);
 }
 
-export function askedOf({ toolchain, work, tried, inputBytes, mayRunHere }: PlaceRequest): Asked {
-  return { toolchain: digestKey(toolchain), work, tried, inputBytes, mayRunHere };
+export function askedOf(request: PlaceRequest): Asked {
+  const { toolchain, work, tried, inputBytes, distccBytes, mayRunHere } = request;
+  return { toolchain: digestKey(toolchain), work, tried, inputBytes, distccBytes, mayRunHere };
 }
 
 /**
@@ -219,7 +222,9 @@ function canBeDone({ hosts }: Farm, { asked }: WaitingJob): boolean {
 function reasonWhyNone(hosts: readonly Host[], asked: Asked): ReasonId {
   const reached = hosts.filter((host) => host.state.kind === 'ready' && !asked.tried.has(host));
   if (reached.length === 0) return 'no-worker';
-  return reached.some((host) => hasToolchain(host, asked)) ? 'worker-full' : 'no-toolchain';
+  if (reached.some((host) => hasToolchain(host, asked))) return 'worker-full';
+  const isDistcc = ({ state }: Host): boolean => state.kind === 'ready' && state.speaks === 'distcc';
+  return asked.distccBytes === undefined && reached.every(isDistcc) ? 'distcc-protocol' : 'no-toolchain';
 }
 
 /** Takes the job out of the queue: no host can do it. */
@@ -257,7 +262,7 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
   if (farm.closed || queue.size === 0) return;
   const nowMs = farm.world.clock.nowMs();
   const meant: Host[] = [];
-  const full = new Set<DigestKey>();
+  const full = new Set<string>();
   let isFarmFull = !hosts.some(hostHasRoom);
   let passed = 0;
   for (const job of inTurn(queue)) {
@@ -265,7 +270,7 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
     const { asked } = job;
     const isHomeFull = home.compiles.size >= home.slots;
     if (passed >= most || (isFarmFull && isHomeFull)) break;
-    if ((isFarmFull || full.has(asked.toolchain)) && (isHomeFull || !asked.mayRunHere)) {
+    if ((isFarmFull || full.has(neededKey(asked))) && (isHomeFull || !asked.mayRunHere)) {
       passed += isFarmFull ? 1 : 0;
       continue;
     }
@@ -273,10 +278,12 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
     const verdict = choose(table, ranking, { home, asked });
     switch (verdict.kind) {
       case 'none':
+        // A host may have been found to lack the compiler since it came.
+        if (!canBeDone(farm, job)) dismiss(farm, job);
         passed += 1;
         break;
       case 'wait':
-        if (verdict.isFull) full.add(asked.toolchain);
+        if (verdict.isFull) full.add(neededKey(asked));
         noteMeant(table, verdict.host, { work: job.work, nowMs });
         meant.push(verdict.host);
         passed += 1;
@@ -290,6 +297,8 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
   meant.forEach(touch);
   keepTicking(farm);
 }
+
+const neededKey = (asked: Asked): string => `${asked.toolchain} ${neededOf(asked).byDistcc}`;
 
 /** What is known of its kind now may be more than when it came. */
 function refresh({ memory }: Farm, job: WaitingJob): boolean {

@@ -24,7 +24,9 @@ const loopback = new Set(['localhost', '127.0.0.1', '::1']);
 
 /** A worker on this very box: what it does and what is done here take the same processors. */
 export function isThisBox({ address }: HostSpec): boolean {
-  return address.kind === 'unix' || isLoopback(address.host);
+  if (address.kind === 'unix') return true;
+  if (address.kind !== 'distcc') return isLoopback(address.host);
+  return address.host.transport.kind === 'tcp' && isLoopback(address.host.transport.host);
 }
 
 export function isLoopback(host: string): boolean {

@@ -26,7 +26,13 @@ test('a word that is no host is named, with what is wrong about it', () => {
     'box/x',
     'a b/c/d',
     'unix:relative',
-    'distcc://old/4',
+    'distcc://localhost/4',
+    'distcc://old/0',
+    'distcc://old/4,cpp',
+    'distcc://old,zip',
+    'distcc://old:x',
+    'distcc://-oX@old',
+    'distcc://me@-oX',
     'x:y:z',
     '-oProxyCommand=x',
     'ssh://-oX',
@@ -38,6 +44,53 @@ test('a word that is no host is named, with what is wrong about it', () => {
   }
 });
 
+test('hosts of distcc are what follows their scheme, as distcc writes it', () => {
+  const distcc = (word: string): unknown => {
+    const parsed = parseHosts(`distcc://${word}`);
+    assert.ok(parsed.kind === 'hosts', JSON.stringify(parsed));
+    return parsed.hosts.map(({ name, address, slots }) => {
+      assert.ok(address.kind === 'distcc');
+      const { transport, protocol, auth } = address.host;
+      return { name, transport, protocol, auth, slots };
+    })[0];
+  };
+  const tcp = (host: string, port = 3632) => ({ kind: 'tcp', host, port });
+  const plain = { protocol: 1, auth: undefined, slots: 4 };
+  assert.deepEqual(distcc('old'), { ...plain, name: 'distcc://old', transport: tcp('old') });
+  assert.deepEqual(distcc('10.0.0.3:1234/8,lzo'), {
+    ...plain,
+    name: 'distcc://10.0.0.3:1234',
+    transport: tcp('10.0.0.3', 1234),
+    protocol: 2,
+    slots: 8,
+  });
+  assert.deepEqual(distcc('[::1]:99,lzo,cpp,auth=name'), {
+    name: 'distcc://[::1]:99',
+    transport: tcp('::1', 99),
+    protocol: 3,
+    auth: { principal: 'name' },
+    slots: 4,
+  });
+  const ssh = { kind: 'ssh', user: 'me', host: 'far', command: '/opt/distccd' };
+  assert.deepEqual(distcc('me@far/2:/opt/distccd,cpp,lzo'), {
+    ...plain,
+    name: 'distcc://me@far:/opt/distccd',
+    transport: ssh,
+    protocol: 3,
+    slots: 2,
+  });
+  assert.deepEqual(distcc('@far'), {
+    ...plain,
+    name: 'distcc://@far',
+    transport: { ...ssh, user: undefined, command: undefined },
+  });
+  assert.equal(distcc('old,down'), undefined);
+});
+
 test('no text makes the parser throw', () => {
-  fc.assert(fc.property(fc.string(), (text) => ['hosts', 'invalid'].includes(parseHosts(text).kind)));
+  fc.assert(
+    fc.property(fc.string(), fc.boolean(), (text, distcc) =>
+      ['hosts', 'invalid'].includes(parseHosts(distcc ? `distcc://${text}` : text).kind),
+    ),
+  );
 });

@@ -1,5 +1,6 @@
 // How hosts are written: `name`, `name:port/slots`, `grpc://…`, `grpcs://…`, `ssh://user@name:port`, `unix:/path`,
-// separated by white space. Pure. A word that does not parse is an error that names the word; no host is ever guessed.
+// `distcc://` and a host as distcc writes it, separated by white space. Pure. A word that does not parse is an error that names the word; no host is ever guessed.
+import type { DistccHost } from '../distcc/host-list.ts';
 
 export type HostAddress =
   /** A worker of ours: mutual TLS where this box belongs to a farm, plain otherwise. */
@@ -15,7 +16,12 @@ export type HostAddress =
       readonly port: number | undefined;
       readonly user: string | undefined;
     }
-  | { readonly kind: 'unix'; readonly path: string };
+  | { readonly kind: 'unix'; readonly path: string }
+  /** A server of distcc's protocol. */
+  | { readonly kind: 'distcc'; readonly host: DistccHost };
+
+/** What speaks the Remote Execution API. */
+export type NativeAddress = Exclude<HostAddress, { readonly kind: 'distcc' }>;
 
 export type HostSpec = {
   /** What the user wrote, less its slots: the host's name in every report. */
@@ -61,9 +67,7 @@ function parseAuthority(text: string): { host: string; port: number | undefined 
 }
 
 function parseWord(word: string): Word {
-  if (word.startsWith('distcc://')) {
-    return bad('hosts that speak the distcc protocol are not supported yet; start `shoal worker` there');
-  }
+  if (word.startsWith(distccScheme)) return parseDistcc(word.slice(distccScheme.length));
   const scheme = /^(grpcs?|ssh|unix):/.exec(word)?.[1];
   const rest = word.replace(/^((?:grpcs?|ssh):\/\/|unix:)/, '');
   if (scheme === 'unix') {
@@ -93,6 +97,53 @@ function parseWord(word: string): Word {
   }
 }
 
+const distccScheme = 'distcc://';
+const distccPort = 3632;
+const usualLimit = 4;
+
+/** As distcc writes it: `host[:port][/limit]`, or `[user]@host[/limit][:command]` by ssh; then options. */
+function parseDistcc(text: string): Word {
+  const [place = '', ...options] = text.split(',');
+  const unknown = options.find((option) => !/^(?:lzo|cpp|down|auth(?:=.+)?)$/.test(option));
+  if (unknown !== undefined) return bad(`"${unknown}" is none of lzo, cpp, auth, auth=name and down`);
+  const has = (option: string): boolean => options.includes(option);
+  if (has('cpp') && !has('lzo')) return bad('cpp needs lzo');
+  const parsed = place.includes('@') ? distccBySsh(place) : distccByTcp(place);
+  if (typeof parsed === 'string') return bad(parsed);
+  const { name, transport, limitText } = parsed;
+  const limit = limitText === undefined ? usualLimit : parseSlots(limitText);
+  if (limit === undefined) return bad(`"${limitText ?? ''}" is no number of slots from 1 to ${maxSlots}`);
+  const auth = options.find((option) => option.startsWith('auth'));
+  const host: DistccHost = {
+    name,
+    transport,
+    limit,
+    protocol: has('cpp') ? 3 : has('lzo') ? 2 : 1,
+    auth: auth === undefined ? undefined : { principal: auth === 'auth' ? undefined : auth.slice('auth='.length) },
+    down: has('down'),
+  };
+  return { kind: 'host', host: { name: distccScheme + name, address: { kind: 'distcc', host }, slots: limit } };
+}
+
+type DistccPlace = Pick<DistccHost, 'name' | 'transport'> & { readonly limitText: string | undefined };
+
+function distccByTcp(place: string): DistccPlace | string {
+  const [, name = '', limitText] = /^([^/]*)(?:\/(.*))?$/.exec(place) ?? [];
+  if (name === 'localhost') return 'localhost is no network host for distcc; 127.0.0.1 is';
+  const where = parseAuthority(name);
+  if (where === undefined) return 'expected host[:port][/limit][,options]';
+  return { name, transport: { kind: 'tcp', host: where.host, port: where.port ?? distccPort }, limitText };
+}
+
+function distccBySsh(place: string): DistccPlace | string {
+  const word = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+  const [, user = '', host = '', limitText, command] = /^(.*?)@([^/:]*)(?:\/([^:]*))?(?::(.+))?$/.exec(place) ?? [];
+  if (!word.test(host)) return 'expected [user]@host[/limit][:command][,options]';
+  if (user !== '' && !word.test(user)) return `"${user}" is no user's name`;
+  const name = `${user}@${host}${command === undefined ? '' : `:${command}`}`;
+  return { name, transport: { kind: 'ssh', user: user === '' ? undefined : user, host, command }, limitText };
+}
+
 function splitUser(text: string): { user: string | undefined; authority: string } {
   const at = text.lastIndexOf('@');
   return at < 0 ? { user: undefined, authority: text } : { user: text.slice(0, at), authority: text.slice(at + 1) };
@@ -104,7 +155,8 @@ export function parseHosts(text: string): ParsedHosts {
   for (const word of text.split(/\s+/).filter((part) => part !== '')) {
     const parsed = parseWord(word);
     if (parsed.kind === 'bad') return { kind: 'invalid', word, why: parsed.why };
-    hosts.push(parsed.host);
+    const { address } = parsed.host;
+    if (address.kind !== 'distcc' || !address.host.down) hosts.push(parsed.host);
   }
   return { kind: 'hosts', hosts };
 }

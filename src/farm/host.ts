@@ -5,11 +5,13 @@
 //
 // A host rests for a second after its first failure, twice as long after each further one, a minute at most; one job
 // done clears its record. Only what is the host's own fault counts: a user's compile error never does.
+import type { DistccHost } from '../distcc/host-list.ts';
 import type { Clock } from '../observe/clock.ts';
 import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
 import type { ReapiClient } from '../reapi/client.ts';
 import { isThisBox } from './home.ts';
-import type { HostAddress, HostSpec } from './host-spec.ts';
+import { reachDistcc, type DistccWay } from './distcc-host.ts';
+import type { HostSpec, NativeAddress } from './host-spec.ts';
 import type { HostRecord } from './pace.ts';
 import type { Finish } from './finish.ts';
 import type { SharedUpload } from './shared-upload.ts';
@@ -21,24 +23,41 @@ const longestRestMs = 60_000;
 const mostAnnouncedSlots = 1024;
 
 /** @throws where what is written cannot be reached from this box at all. */
-export type Connect = (address: HostAddress) => ReapiClient;
+export type Connect = (address: NativeAddress) => ReapiClient;
 
-export type ReadyHost = {
+type Reached = {
   readonly kind: 'ready';
-  readonly client: ReapiClient;
-  readonly toolchains: ReadonlySet<DigestKey>;
   readonly slots: number;
   /** Of the whole host, 0 where it does not say. */
   readonly memoryKb: number;
+  /** Bytes that it was given or said to have, before compression. */
+  heldBytes: number;
+};
+
+/** A connection to what speaks the Remote Execution API. */
+export type NativeReady = Reached & {
+  readonly speaks: 'reapi';
+  readonly client: ReapiClient;
+  readonly toolchains: ReadonlySet<DigestKey>;
   /** It takes a job's inputs along with the call that executes it; false once it said that it does not. */
   takesInputs: boolean;
   holds: Holds;
-  /** Bytes that it was given or said to have, before compression. */
-  heldBytes: number;
   /** Large uploads under way: jobs that need their blobs wait for them. */
   bulkUpload: Promise<void>;
   readonly uploads: Set<SharedUpload>;
 };
+
+/** A server of distcc's protocol: a connection for each job, nothing kept between them. */
+export type DistccReady = Reached & {
+  readonly speaks: 'distcc';
+  readonly server: DistccHost;
+  /** It does not say which compilers it has: those that it was found not to have. */
+  readonly lacks: Set<DigestKey>;
+  /** How often it has ended a job for a compiler without a word, since it last did one. */
+  readonly silences: Map<DigestKey, number>;
+};
+
+export type ReadyHost = NativeReady | DistccReady;
 
 export type HostState =
   | { readonly kind: 'idle' }
@@ -135,7 +154,12 @@ export function become(host: Host, state: HostState): void {
   touch(host);
 }
 
-export type HostWorld = { readonly connect: Connect; readonly clock: Clock };
+export type HostWorld = {
+  readonly connect: Connect;
+  /** A farm without hosts of distcc's needs none. */
+  readonly distcc?: DistccWay;
+  readonly clock: Clock;
+};
 
 /** It is neither connected nor being connected, and has rested enough if it failed. */
 export function mayBeReached({ state }: Host, nowMs: number): boolean {
@@ -158,8 +182,16 @@ export async function reach(host: Host, world: HostWorld): Promise<HostState> {
 async function open(host: Host, world: HostWorld, isMeant: () => boolean): Promise<HostState> {
   let client: ReapiClient;
   if (!isMeant()) return host.state;
+  const { address } = host.spec;
+  if (address.kind === 'distcc') {
+    const reached = await reachDistcc(address.host, host.record, world);
+    if (!isMeant()) return host.state;
+    if (typeof reached === 'string') return trouble(host, world, reached);
+    become(host, reached);
+    return reached;
+  }
   try {
-    client = world.connect(host.spec.address);
+    client = world.connect(address);
   } catch (error) {
     return trouble(host, world, (error as Error).message);
   }
@@ -170,8 +202,9 @@ async function open(host: Host, world: HostWorld, isMeant: () => boolean): Promi
       client.close();
       return host.state;
     }
-    const ready: ReadyHost = {
+    const ready: NativeReady = {
       kind: 'ready',
+      speaks: 'reapi',
       client,
       toolchains: new Set(listed.toolchains.map((toolchain) => digestKey(toolchain.digest))),
       slots: host.spec.slots ?? Math.min(mostAnnouncedSlots, Math.max(1, listed.slots)),
@@ -221,7 +254,7 @@ export function leave(host: Host, gently = false): void {
   const { state } = host;
   // First: that the connection ends then is no failure.
   become(host, { kind: 'idle' });
-  if (state.kind !== 'ready') return;
+  if (state.kind !== 'ready' || state.speaks !== 'reapi') return;
   const { client } = state;
   host.pastHeldBytes = state.heldBytes;
   if (gently) client.closeWhenIdle();
@@ -229,7 +262,7 @@ export function leave(host: Host, gently = false): void {
 }
 
 /** An upload failed: whatever rested on it has to be sent again. */
-export function forgetAll(ready: ReadyHost): void {
+export function forgetAll(ready: NativeReady): void {
   ready.holds = nothing();
   ready.heldBytes = 0;
 }

@@ -26,9 +26,11 @@ export const column = {
   /** 0 where it does not say. */
   memoryKb: 9,
   usedKb: 10,
+  /** 1 where nothing is kept from job to job: all of a job's bytes are sent each time. */
+  keepsNothing: 11,
 } as const;
 
-const columns = 11;
+const columns = 12;
 
 export type Table = {
   readonly hosts: readonly Host[];
@@ -87,12 +89,21 @@ function fill(
   rows[row + column.heldBytes] = ready.heldBytes;
   rows[row + column.memoryKb] = ready.memoryKb;
   rows[row + column.usedKb] = usedKb;
+  rows[row + column.keepsNothing] = ready.speaks === 'distcc' ? 1 : 0;
 }
 
-type Kind = { readonly toolchain: DigestKey; readonly kind: WorkKind };
+type Kind = { readonly toolchain: DigestKey; readonly kind: WorkKind; readonly byDistcc: boolean };
 
-function paceOf({ state, record }: Host, { toolchain, kind }: Kind): number {
-  return state.kind === 'ready' && state.toolchains.has(toolchain) ? paceFor(record, kind) : Infinity;
+function paceOf({ state, record }: Host, kind: Kind): number {
+  return state.kind === 'ready' && hasCompiler(state, kind) ? paceFor(record, kind.kind) : Infinity;
+}
+
+/** The toolchain's digest, and whether the job may go to a server of distcc's protocol. */
+export type Needed = Pick<Kind, 'toolchain' | 'byDistcc'>;
+
+/** A server of distcc's protocol has whatever compiler it has not been found to lack. */
+export function hasCompiler(ready: ReadyHost, { toolchain, byDistcc }: Needed): boolean {
+  return ready.speaks === 'reapi' ? ready.toolchains.has(toolchain) : byDistcc && !ready.lacks.has(toolchain);
 }
 
 /** Makes the rows of all hosts that were touched anew; gives the hosts' paces for such work. */
@@ -107,7 +118,7 @@ export function look(table: Table, kind: Kind, nowMs: number): Float64Array {
     }
     touched.clear();
   }
-  const key = `${kind.toolchain} ${kind.kind}`;
+  const key = `${kind.toolchain} ${kind.byDistcc ? '+' : '-'}${kind.kind}`;
   let known = paces.get(key);
   if (known === undefined) {
     known = Float64Array.from(hosts, (host) => paceOf(host, kind));
@@ -118,7 +129,7 @@ export function look(table: Table, kind: Kind, nowMs: number): Float64Array {
 
 function kindOf(key: string): Kind {
   const at = key.indexOf(' ');
-  return { toolchain: key.slice(0, at) as DigestKey, kind: key.slice(at + 1) };
+  return { toolchain: key.slice(0, at) as DigestKey, kind: key.slice(at + 2), byDistcc: key[at + 1] === '+' };
 }
 
 /** The least pace for such work among hosts with a free slot, Infinity if there is none. */
@@ -134,11 +145,18 @@ export function leastIdlePace(table: Table, kind: Kind, nowMs: number): number {
   return least;
 }
 
+export type Bytes = {
+  /** All that the job's build has in its layer; what a host was given of it, it does not lack. */
+  readonly inputBytes: number;
+  /** What the job sends to a server of distcc's protocol; undefined where it may not go to one. */
+  readonly distccBytes?: number | undefined;
+};
+
 /** The host as it stands now, for work that it has that pace for. */
 export function loadAt(
   { rows, hosts }: Table,
   index: number,
-  { pace, nowMs, inputBytes }: { readonly pace: number; readonly nowMs: number; readonly inputBytes: number },
+  { pace, nowMs, inputBytes, distccBytes }: Bytes & { readonly pace: number; readonly nowMs: number },
 ): HostLoad {
   const row = rowAt(index);
   const slots = cell(rows, row + column.slots);
@@ -154,7 +172,10 @@ export function loadAt(
     jobs,
     slotFreeMs: Math.max(0, freeAtMs - nowMs),
     othersMs: others === 0 ? 0 : others * 2 ** ((cell(rows, row + column.othersSeenMs) - nowMs) / othersHalfLifeMs),
-    lacksBytes: Math.max(0, inputBytes - cell(rows, row + column.heldBytes)),
+    lacksBytes:
+      cell(rows, row + column.keepsNothing) === 1
+        ? (distccBytes ?? 0)
+        : Math.max(0, inputBytes - cell(rows, row + column.heldBytes)),
     bytesPerMs: cell(rows, row + column.bytesPerMs),
     roundTripMs: cell(rows, row + column.roundTripMs),
   };

@@ -1,7 +1,7 @@
 // Second places. At the end of a build no job waits any more, and slots are idle: a job that an idle slot is expected to
 // finish well before the host that has it gets a second place there. And at any time one that its host should have done
 // long ago gets another, for a worker may answer pings and still never end a job. The first to be done wins.
-import { rank, type Asked } from './choose.ts';
+import { neededOf, rank, type Asked } from './choose.ts';
 import type { Host, Place } from './host.ts';
 import { endOf, leastIdlePace, type Table } from './table.ts';
 
@@ -35,9 +35,11 @@ const isWorth = (ms: number, leftMs: number): boolean => ms < mostShare * leftMs
  */
 export function betterPlaces(table: Table, nowMs: number): (place: Place, asked: Asked) => Host | undefined {
   const paces = new Map<string, number>();
-  const leastPace = ({ toolchain, work: { kind } }: Asked): number => {
-    const key = `${toolchain} ${kind}`;
-    const known = paces.get(key) ?? leastIdlePace(table, { toolchain, kind }, nowMs);
+  const leastPace = (asked: Asked): number => {
+    const { kind } = asked.work;
+    const needed = neededOf(asked);
+    const key = `${needed.toolchain} ${needed.byDistcc} ${kind}`;
+    const known = paces.get(key) ?? leastIdlePace(table, { ...needed, kind }, nowMs);
     paces.set(key, known);
     return known;
   };

@@ -70,6 +70,15 @@ const rows = {
       'the compiler here could not be asked which one it is, or lacks a part (cc1, as); it is asked again before long',
   },
   interrupted: { whose: 'user', sentence: 'the compile was interrupted', probe: true },
+  'distcc-protocol': {
+    whose: 'policy',
+    sentence:
+      "the hosts speak distcc's protocol, which cannot carry this compile (assembler, -x, a response file, another output than the object); a `shoal worker` could take it",
+  },
+  'preprocessing-failed': {
+    whose: 'user',
+    sentence: 'it could not be preprocessed here, for a host of distcc; the compiler here says why',
+  },
   'sooner-here': {
     whose: 'policy',
     sentence: 'every slot of the farm was busy, and this box was expected to be done first; more slots would help',

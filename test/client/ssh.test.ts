@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { connectWith } from '../../src/farm/connect.ts';
-import { parseHosts, type HostAddress } from '../../src/farm/host-spec.ts';
+import { parseHosts, type NativeAddress } from '../../src/farm/host-spec.ts';
 import type { ReapiClient } from '../../src/reapi/client.ts';
 import { openLiveTrust } from '../../src/trust/live-trust.ts';
 import { openRuntimeDir } from '../../src/trust/runtime-dir.ts';
@@ -48,10 +48,12 @@ after(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-function addressOf(word: string): HostAddress {
+function addressOf(word: string): NativeAddress {
   const parsed = parseHosts(word);
   assert.ok(parsed.kind === 'hosts' && parsed.hosts[0] !== undefined, JSON.stringify(parsed));
-  return parsed.hosts[0].address;
+  const { address } = parsed.hosts[0];
+  assert.ok(address.kind !== 'distcc');
+  return address;
 }
 
 const reach = (word: string, program = script): ReapiClient =>

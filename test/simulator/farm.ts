@@ -1,6 +1,6 @@
 // A farm of simulated hosts, and the client's own view of it.
 import { newFarm, type Farm } from '../../src/farm/farm.ts';
-import type { HostAddress, HostSpec } from '../../src/farm/host-spec.ts';
+import type { NativeAddress, HostSpec } from '../../src/farm/host-spec.ts';
 import type { Clock } from '../../src/observe/clock.ts';
 import { newFarmMemory, type FarmMemory } from '../../src/farm/memory.ts';
 import type { ReapiClient } from '../../src/reapi/client.ts';
@@ -48,7 +48,7 @@ export function simulatedFarm(plans: readonly HostPlan[], parts: FarmParts): Sim
   const specs = plans.map(({ name }): HostSpec => {
     return { name, address: { kind: 'tcp', host: name, port: 8475 }, slots: undefined };
   });
-  const connect = (address: HostAddress): ReapiClient => {
+  const connect = (address: NativeAddress): ReapiClient => {
     const host = address.kind === 'unix' ? undefined : byName.get(address.host);
     if (host === undefined) throw new Error('no such host');
     const client = connectTo(host);

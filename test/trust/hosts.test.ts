@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createServer, type TlsOptions } from 'node:tls';
 import { clientTrust, connectWith } from '../../src/farm/connect.ts';
-import type { HostAddress } from '../../src/farm/host-spec.ts';
+import type { NativeAddress } from '../../src/farm/host-spec.ts';
 import type { ReapiClient } from '../../src/reapi/client.ts';
 import { externalIdentity } from '../../src/trust/external.ts';
 import { openLiveTrust } from '../../src/trust/live-trust.ts';
@@ -29,7 +29,7 @@ const eva = await newMember(admin, { name: 'eva', role: 'client', scratch });
 
 type Env = Readonly<Record<string, string>>;
 
-function reach(address: HostAddress, env: Env): ReapiClient {
+function reach(address: NativeAddress, env: Env): ReapiClient {
   const trust = clientTrust(env);
   endings.push(trust.close);
   const client = connectWith(trust, env, 3000)(address);
