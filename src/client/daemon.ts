@@ -190,11 +190,7 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
   await serveRequest(daemon, socket, { request: decoded.request, preprocess: preprocessBy(socket) });
 }
 
-async function serveRequest(
-  daemon: Daemon,
-  socket: Socket,
-  asked: Pick<Job, 'request' | 'preprocess'>,
-): Promise<void> {
+async function serveRequest(daemon: Daemon, socket: Socket, asked: Pick<Job, 'request' | 'preprocess'>): Promise<void> {
   const { request } = asked;
   const state = daemon.states.begin(request);
   state.note('Startup', 'localhost');

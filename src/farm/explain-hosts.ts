@@ -135,6 +135,8 @@ function ownMeaning({ address, slots }: HostSpec): string {
       return `Remote Execution on ${address.host}, port ${address.port}, by TLS; ${jobs}`;
     case 'ssh':
       return `the shoal worker that ${address.user ?? 'this user'} has on ${address.host}, by ssh; ${jobs}`;
+    case 'distcc':
+      return hostMeaning(address.host);
     case 'unix':
       return `shoal worker at the Unix socket ${address.path}`;
   }

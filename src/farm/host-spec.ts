@@ -1,6 +1,7 @@
 // How hosts are written: `name`, `name:port/slots`, `grpc://…`, `grpcs://…`, `ssh://user@name:port`, `unix:/path`,
 // `distcc://` and a host as distcc writes it, separated by white space. Pure. A word that does not parse is an error that names the word; no host is ever guessed.
 import type { DistccHost } from '../distcc/host-list.ts';
+import { parseDistccWord } from '../distcc/host-words.ts';
 
 export type HostAddress =
   /** A worker of ours: mutual TLS where this box belongs to a farm, plain otherwise. */
@@ -98,50 +99,18 @@ function parseWord(word: string): Word {
 }
 
 const distccScheme = 'distcc://';
-const distccPort = 3632;
-const usualLimit = 4;
 
-/** As distcc writes it: `host[:port][/limit]`, or `[user]@host[/limit][:command]` by ssh; then options. */
 function parseDistcc(text: string): Word {
-  const [place = '', ...options] = text.split(',');
-  const unknown = options.find((option) => !/^(?:lzo|cpp|down|auth(?:=.+)?)$/.test(option));
-  if (unknown !== undefined) return bad(`"${unknown}" is none of lzo, cpp, auth, auth=name and down`);
-  const has = (option: string): boolean => options.includes(option);
-  if (has('cpp') && !has('lzo')) return bad('cpp needs lzo');
-  const parsed = place.includes('@') ? distccBySsh(place) : distccByTcp(place);
-  if (typeof parsed === 'string') return bad(parsed);
-  const { name, transport, limitText } = parsed;
-  const limit = limitText === undefined ? usualLimit : parseSlots(limitText);
-  if (limit === undefined) return bad(`"${limitText ?? ''}" is no number of slots from 1 to ${maxSlots}`);
-  const auth = options.find((option) => option.startsWith('auth'));
-  const host: DistccHost = {
-    name,
-    transport,
-    limit,
-    protocol: has('cpp') ? 3 : has('lzo') ? 2 : 1,
-    auth: auth === undefined ? undefined : { principal: auth === 'auth' ? undefined : auth.slice('auth='.length) },
-    down: has('down'),
-  };
-  return { kind: 'host', host: { name: distccScheme + name, address: { kind: 'distcc', host }, slots: limit } };
-}
-
-type DistccPlace = Pick<DistccHost, 'name' | 'transport'> & { readonly limitText: string | undefined };
-
-function distccByTcp(place: string): DistccPlace | string {
-  const [, name = '', limitText] = /^([^/]*)(?:\/(.*))?$/.exec(place) ?? [];
-  if (name === 'localhost') return 'localhost is no network host for distcc; 127.0.0.1 is';
-  const where = parseAuthority(name);
-  if (where === undefined) return 'expected host[:port][/limit][,options]';
-  return { name, transport: { kind: 'tcp', host: where.host, port: where.port ?? distccPort }, limitText };
-}
-
-function distccBySsh(place: string): DistccPlace | string {
-  const word = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
-  const [, user = '', host = '', limitText, command] = /^(.*?)@([^/:]*)(?:\/([^:]*))?(?::(.+))?$/.exec(place) ?? [];
-  if (!word.test(host)) return 'expected [user]@host[/limit][:command][,options]';
-  if (user !== '' && !word.test(user)) return `"${user}" is no user's name`;
-  const name = `${user}@${host}${command === undefined ? '' : `:${command}`}`;
-  return { name, transport: { kind: 'ssh', user: user === '' ? undefined : user, host, command }, limitText };
+  const { meaning, mistakes } = parseDistccWord(text);
+  const mistake = mistakes.find(({ weight }) => weight === 'error');
+  if (mistake !== undefined) return bad(`${mistake.what}; ${mistake.remedy}`);
+  if (meaning.kind !== 'host') return bad(`"${text}" is no host on the network`);
+  const { host } = meaning;
+  const { transport, limit } = host;
+  // Both end up among a program's arguments.
+  const words = [transport.host, transport.kind === 'ssh' ? (transport.user ?? '') : ''];
+  if (words.some((word) => word.startsWith('-'))) return bad('a name that begins with a dash');
+  return { kind: 'host', host: { name: distccScheme + host.name, address: { kind: 'distcc', host }, slots: limit } };
 }
 
 function splitUser(text: string): { user: string | undefined; authority: string } {
