@@ -83,7 +83,11 @@ function hostMeaning({ transport, limit, protocol, auth, down }: DistccHost): st
 function explainOwn(word: string, offset: number): ExplainedWord {
   if (word.startsWith('distcc://')) {
     const head = 'distcc://'.length;
-    const { text: _, ...explained } = explainDistcc(parseDistccWord(word.slice(head), offset + head));
+    const parsed = parseDistccWord(word.slice(head), offset + head);
+    if (parsed.mistakes.length === 0 && parsed.meaning.kind !== 'host') {
+      return { text: word, offset, meaning: '', mistakes: [noNetworkHost(parsed)] };
+    }
+    const { text: _, ...explained } = explainDistcc(parsed);
     return { ...explained, text: word, offset };
   }
   const parsed = parseHosts(word);
@@ -91,6 +95,13 @@ function explainOwn(word: string, offset: number): ExplainedWord {
   if (spec !== undefined) return { text: word, offset, meaning: ownMeaning(spec), mistakes: [] };
   const why = parsed.kind === 'invalid' ? parsed.why : '';
   return { text: word, offset, meaning: '', mistakes: [ownMistake(word, offset, why)] };
+}
+
+function noNetworkHost({ text, offset, meaning }: DistccWord): WordMistake {
+  const at = { weight: 'error', offset, length: text.length } as const;
+  return meaning.kind === 'localhost'
+    ? { ...at, what: '`localhost` is not a network host', remedy: '127.0.0.1 is' }
+    : { ...at, what: `"${text}" names no host`, remedy: 'put the list into DISTCC_HOSTS' };
 }
 
 /** In words of its own where it looks like one of distcc's. */
@@ -135,9 +146,9 @@ function ownMeaning({ address, slots }: HostSpec): string {
       return `Remote Execution on ${address.host}, port ${address.port}, by TLS; ${jobs}`;
     case 'ssh':
       return `the shoal worker that ${address.user ?? 'this user'} has on ${address.host}, by ssh; ${jobs}`;
-    case 'distcc':
-      return hostMeaning(address.host);
     case 'unix':
       return `shoal worker at the Unix socket ${address.path}`;
+    case 'distcc':
+      return hostMeaning(address.host);
   }
 }

@@ -1,5 +1,6 @@
 // How hosts are written: `name`, `name:port/slots`, `grpc://…`, `grpcs://…`, `ssh://user@name:port`, `unix:/path`,
-// `distcc://` and a host as distcc writes it, separated by white space. Pure. A word that does not parse is an error that names the word; no host is ever guessed.
+// `distcc://` and a host as distcc writes it, separated by white space. Pure. A word that does not parse is an error that
+// names the word; no host is ever guessed.
 import type { DistccHost } from '../distcc/host-list.ts';
 import { parseDistccWord } from '../distcc/host-words.ts';
 
@@ -104,6 +105,7 @@ function parseDistcc(text: string): Word {
   const { meaning, mistakes } = parseDistccWord(text);
   const mistake = mistakes.find(({ weight }) => weight === 'error');
   if (mistake !== undefined) return bad(`${mistake.what}; ${mistake.remedy}`);
+  if (meaning.kind === 'localhost') return bad('localhost is not a network host: 127.0.0.1 is');
   if (meaning.kind !== 'host') return bad(`"${text}" is no host on the network`);
   const { host } = meaning;
   const { transport, limit } = host;
