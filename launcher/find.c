@@ -148,6 +148,22 @@ static char *find_on_path(const char *name)
 	return found;
 }
 
+/* Whether PATH has that name, and all that stands behind it is us. */
+bool finds_ourselves_alone(const char *name)
+{
+	const char *path = getenv("PATH");
+	char *candidate = path ? malloc(strlen(path) + strlen(name) + 3) : NULL;
+	bool found = false, more = candidate != NULL;
+	struct stat file;
+	for (const char *at = path; more && !found; at++) {
+		at += spell_candidate(candidate, at, name);
+		found = is_program(candidate, &file) && is_self(&file);
+		more = *at != '\0';
+	}
+	free(candidate);
+	return found;
+}
+
 /* Finds the compiler that argv[0] means. */
 bool find_compiler(struct command *command)
 {

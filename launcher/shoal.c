@@ -138,7 +138,9 @@ int main(int argc, char **argv)
 	if (!find_compiler(&command)) {
 		fprintf(stderr, "shoal: %s: %sno such compiler on PATH\n", command.argv[0],
 			prefixed ? "no subcommand (`shoal help` lists them), and " : "");
-		return command.as_distcc ? distcc_compiler_missing : 127;
+		if (!command.as_distcc)
+			return 127;
+		return finds_ourselves_alone(base_of(command.argv[0])) ? distcc_recursion : distcc_compiler_missing;
 	}
 	struct answer answer = {0};
 	if (is_set("SHOAL_DISABLE"))

@@ -50,7 +50,7 @@ struct answer {
 };
 
 /* distcc's own statuses, of src/distcc/exit-codes.ts */
-enum { distcc_compiler_missing = 110, distcc_no_hosts = 116 };
+enum { distcc_compiler_missing = 110, distcc_recursion = 111, distcc_no_hosts = 116 };
 
 /* find.c: which compiler is meant */
 bool is_subcommand(const char *word);
@@ -61,6 +61,7 @@ const char *base_of(const char *path);
 bool is_self(const struct stat *file);
 bool is_program(const char *path, struct stat *file);
 size_t spell_candidate(char *candidate, const char *path, const char *name);
+bool finds_ourselves_alone(const char *name);
 bool find_compiler(struct command *command);
 
 /* run.c: the compiler run here */

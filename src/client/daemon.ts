@@ -4,6 +4,7 @@
 import { linkSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { withRightEntries } from '../distcc/environment.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
 import { enterHome, leaveHome } from '../farm/farm.ts';
 import { takesSlot } from '../observe/reasons.ts';
@@ -187,7 +188,8 @@ async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<v
     socket.destroy();
     return;
   }
-  await serveRequest(daemon, socket, { request: decoded.request, preprocess: preprocessBy(socket) });
+  const request = { ...decoded.request, env: withRightEntries(decoded.request.env) };
+  await serveRequest(daemon, socket, { request, preprocess: preprocessBy(socket) });
 }
 
 async function serveRequest(daemon: Daemon, socket: Socket, asked: Pick<Job, 'request' | 'preprocess'>): Promise<void> {

@@ -286,3 +286,17 @@ export function withRightNames(env: Environment): Environment {
   );
   return { ...env, ...Object.fromEntries(renamed) };
 }
+
+const misprints = Object.entries(distccEnvironment).flatMap(([name, { means }]) =>
+  means === undefined ? [] : [[`${name}=`, `${means}=`] as const],
+);
+
+/** As `withRightNames`, of an environment as a process has it; mostly the very same. */
+export function withRightEntries(entries: readonly string[]): readonly string[] {
+  const more = misprints.flatMap(([misprint, right]) => {
+    const found = entries.find((entry) => entry.startsWith(misprint));
+    if (found === undefined || entries.some((entry) => entry.startsWith(right))) return [];
+    return [right + found.slice(misprint.length)];
+  });
+  return more.length === 0 ? entries : [...entries, ...more];
+}

@@ -50,6 +50,8 @@ test("failures of its own have distcc's statuses", async () => {
   assert.equal(await status(['gcc', '-c', 'x.c'], { ...strict, SHOAL_HOSTS: '' }), 116);
   assert.equal(await status(['gcc', '-c', 'x.c'], { SHOAL_HOSTS: '' }), 0);
   assert.equal(await status(['gcc', '-c', 'missing.c']), 1);
+  const alone = await box.run([join(box.base, 'masquerade/gcc'), '-c', 'x.c'], { PATH: join(box.base, 'masquerade') });
+  assert.equal(alone.status, 111, alone.stderr);
 });
 
 test('what stays is logged where DISTCC_LOG says, and what goes', async () => {
