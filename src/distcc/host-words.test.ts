@@ -29,9 +29,9 @@ const right: readonly (readonly [string, DistccHost])[] = [
   ['@far', { name: '@far', transport: ssh(undefined, 'far'), ...plain }],
   [
     'me@far/2:/opt/distccd,lzo',
-    { name: 'me@far', transport: ssh('me', 'far', '/opt/distccd'), ...plain, limit: 2, protocol: 2 },
+    { name: 'me@far:/opt/distccd', transport: ssh('me', 'far', '/opt/distccd'), ...plain, limit: 2, protocol: 2 },
   ],
-  ['me@[::1]:d', { name: 'me@[::1]', transport: ssh('me', '::1', 'd'), ...plain }],
+  ['me@[::1]:d', { name: 'me@[::1]:d', transport: ssh('me', '::1', 'd'), ...plain }],
 ];
 
 test('every form of host is understood', () => {

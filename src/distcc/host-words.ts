@@ -273,7 +273,7 @@ function readSsh(reading: Reading, whole: string): WordMeaning {
   if (options === undefined) return { kind: 'wrong' };
   noteUnread(reading);
   const host: DistccHost = {
-    name: shown,
+    name: command === undefined ? shown : `${shown}:${command}`,
     transport: { kind: 'ssh', user: user === '' ? undefined : user, host: name, command },
     limit: limit ?? usualLimit,
     ...options,
@@ -371,7 +371,7 @@ export function distccWordOf({ transport, limit, protocol, auth, down }: DistccH
   const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
   const where =
     transport.kind === 'tcp'
-      ? `${bracketed(transport.host)}:${transport.port}/${limit}`
+      ? `${bracketed(transport.host)}${transport.port === distccPort ? '' : `:${transport.port}`}/${limit}`
       : `${transport.user ?? ''}@${bracketed(transport.host)}/${limit}`;
   const command = transport.kind === 'ssh' && transport.command !== undefined ? `:${transport.command}` : '';
   const options = [
