@@ -1,7 +1,7 @@
 // What distcc's programs and manual pages name, and how they read a list of hosts, beside ours.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -138,4 +138,20 @@ test("distcc's own options print what distcc prints, with its status", () => {
   }
   assert.match(ours(['--version'], {}).stdout, /^distcc .*\n {2}\(protocols 1, 2 and 3\) \(default port 3632\)\n/);
   assert.match(ours(['--help'], {}).stdout, /--scan-includes/);
+});
+
+// test/client/distcc-command.test.ts holds ours against the same numbers.
+test('the statuses that ours takes from distcc are those that it has', () => {
+  const masquerade = join(scratch, 'masquerade');
+  execFileSync('mkdir', ['-p', masquerade]);
+  symlinkSync('/usr/bin/distcc', join(masquerade, 'gcc'));
+  writeFileSync(join(scratch, 'x.c'), 'int x;\n');
+  const compile = ['-c', 'x.c'];
+  assert.equal(stock(['no-such-compiler', ...compile], { DISTCC_HOSTS: 'localhost' }).status, 110);
+  assert.equal(stock(['./no-such-compiler', ...compile], { DISTCC_HOSTS: 'localhost' }).status, 110);
+  assert.equal(stock(['gcc', ...compile], { DISTCC_HOSTS: '', DISTCC_FALLBACK: '0' }).status, 116);
+  assert.equal(stock(['gcc', ...compile], { DISTCC_HOSTS: 'a,cpp', DISTCC_FALLBACK: '0' }).status, 116);
+  assert.equal(stock(['gcc', ...compile], { DISTCC_HOSTS: '' }).status, 0);
+  const env = { ...usual, PATH: masquerade, DISTCC_HOSTS: 'localhost' };
+  assert.equal(spawnSync(join(masquerade, 'gcc'), compile, { cwd: scratch, env }).status, 111);
 });
