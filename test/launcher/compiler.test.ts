@@ -180,7 +180,9 @@ test('a wrapper is passed over by what its link leads to, unless it was asked fo
     writeFileSync(join(masquerade, wrapper), `#!/bin/sh\necho ${wrapper} "$@"\n`, { mode: 0o755 });
     symlinkSync(wrapper, join(masquerade, 'gcc'));
     assert.equal((await stage.launch(['gcc', '-c'], pathOf(bin, masquerade, compilers))).stdout, 'local -c\n');
-    assert.equal((await stage.launch([shoal, wrapper, '-c'], pathOf(masquerade))).stdout, `${wrapper} -c\n`);
+    // `shoal distcc` is our own.
+    if (wrapper !== 'distcc')
+      assert.equal((await stage.launch([shoal, wrapper, '-c'], pathOf(masquerade))).stdout, `${wrapper} -c\n`);
     rmSync(masquerade, { recursive: true });
   }
 });
