@@ -1,8 +1,8 @@
-// The two C programs, the launcher and the sandbox's init: where they are, and how they come to be. A package carries
+// The C programs, the launcher, the sandbox's init and the GSS-API's helper: where they are, and how they come to be. A package carries
 // static ones in native/<arch>/; a checkout, or another machine, compiles them at first use (0.3 s) into the user's
 // cache. Nothing depends on install scripts, which npm blocks.
 //
-//   shoal, shoal-init   the programs
+//   shoal, shoal-init   the programs; shoal-gss, if it could be built, for who asks for it
 //   shoal.sources       the digest of what they were compiled from: edited sources are never run as old programs
 //   shoal.install       for the launcher: node and the script of this installation. A package that was unpacked
 //                       elsewhere has none that fits, and may be read-only: its programs are copied to the cache
@@ -52,16 +52,30 @@ export function installation(): string {
 // wants the kernel's headers, which musl-gcc does not see.
 const compilers: readonly (readonly [string, ...string[]])[] = [['gcc', '-static'], ['cc', '-static'], ['cc']];
 const launcherCompilers: typeof compilers = [['musl-gcc', '-static'], ...compilers];
+// It opens a library when it runs, which a static program cannot. Before glibc 2.34 that took a library of its own.
+const gssCompilers: typeof compilers = [
+  ['gcc', '-Wl,--no-as-needed', '-ldl'],
+  ['cc', '-Wl,--no-as-needed', '-ldl'],
+];
 const flags = ['-O2', '-s', '-std=gnu11', '-Wall', '-Wextra'];
 const compileTimeoutMs = 60_000;
 
-type Sources = { readonly launcher: readonly string[]; readonly init: readonly string[] };
+type Sources = {
+  readonly launcher: readonly string[];
+  readonly init: readonly string[];
+  readonly gss: readonly string[];
+};
 
 function sourcesIn(directory: string): Sources {
   const files = readdirSync(directory).filter((name) => name.endsWith('.c'));
-  const isInit = (name: string): boolean => name.startsWith('init');
-  const paths = (names: readonly string[]): string[] => names.toSorted().map((name) => join(directory, name));
-  return { launcher: paths(files.filter((name) => !isInit(name))), init: paths(files.filter(isInit)) };
+  const programOf = (name: string): keyof Sources =>
+    name.startsWith('init') ? 'init' : name.startsWith('gss') ? 'gss' : 'launcher';
+  const of = (program: keyof Sources): string[] =>
+    files
+      .filter((name) => programOf(name) === program)
+      .toSorted()
+      .map((name) => join(directory, name));
+  return { launcher: of('launcher'), init: of('init'), gss: of('gss') };
 }
 
 async function compileOne(sources: readonly string[], output: string, candidates: typeof compilers): Promise<void> {
@@ -164,7 +178,42 @@ export async function buildNative(directory: string, root: string = packageRoot(
     // Both are awaited, so that a failure leaves no compiler that still writes.
     const both = [compileOne(sources.launcher, launcher, launcherCompilers), compileOne(sources.init, init, compilers)];
     for (const one of await Promise.allSettled(both)) if (one.status === 'rejected') throw one.reason;
+    // Few need it, and who does is told then.
+    await compileOne(sources.gss, gssIn(dirname(init)), gssCompilers).catch(() => undefined);
   });
+}
+
+function gssIn(directory: string): string {
+  return join(directory, 'shoal-gss');
+}
+
+/** That it starts on this box: one that was carried may be for another C library. */
+async function starts(program: string): Promise<boolean> {
+  const end = await run(program, [], { timeout: compileTimeoutMs }).catch(
+    (error: { readonly code?: unknown }) => error,
+  );
+  return 'code' in end && end.code === usageStatus;
+}
+
+const usageStatus = 64;
+
+/** The GSS-API's helper, compiled now if the one of this installation does not start here. @throws NativeError */
+export async function ensureGss(root: string = packageRoot()): Promise<string> {
+  const { init } = await ensureNative(root);
+  const beside = gssIn(dirname(init));
+  if (await starts(beside)) return beside;
+  const directory = join(cacheDir(), `gss-${marksOf(root).sources.slice(0, 16)}`);
+  const program = gssIn(directory);
+  if (await starts(program)) return program;
+  makeDirectory(directory);
+  const temporary = `${program}.${process.pid}`;
+  try {
+    await compileOne(sourcesIn(join(root, 'launcher')).gss, temporary, gssCompilers);
+    renameSync(temporary, program);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  return program;
 }
 
 /** The programs of this installation, compiled now if there are none. @throws NativeError without a C compiler. */
@@ -180,5 +229,6 @@ export async function ensureNative(root: string = packageRoot()): Promise<Native
   return place(directory, marks, (into) => {
     copyFileSync(from.launcher, into.launcher);
     copyFileSync(from.init, into.init);
+    if (isExecutable(gssIn(carried))) copyFileSync(gssIn(carried), gssIn(dirname(into.init)));
   });
 }

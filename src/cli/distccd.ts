@@ -1,14 +1,17 @@
 // `distccd`: the drop-in for distcc's server, and `shoal distccd`. Reads distccd's own command line and serves with a worker
 // that listens for nothing else.
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, setPriority, getPriority } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { distccdHelp, parseDistccd, type DistccdSettings } from '../distcc/distccd-options.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
 import { decodeLogLine, type LogLine } from '../distcc/log-lines.ts';
-import { ensureNative, installation } from '../native.ts';
-import { noAudit } from '../observe/audit-log.ts';
+import { ensureGss, ensureNative, installation } from '../native.ts';
+import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
+import { realClock } from '../observe/clock.ts';
 import { version } from '../observe/version.ts';
+import { gssSocketName, startGssHelper } from '../trust/gssapi.ts';
+import { parsePrincipals } from '../trust/principal-list.ts';
 import { openRuntimeDir, RuntimeDirError } from '../trust/runtime-dir.ts';
 import { stateDir } from '../user-directories.ts';
 import { addressText, type ListenAddress } from '../worker/claims.ts';
@@ -65,6 +68,10 @@ async function serve(settings: DistccdSettings, { env, mainScript, idleMs }: Ask
   // What it makes for the front and for slots is made with the modes that it says.
   process.umask(0o022);
   const { init } = await ensureNative();
+  const { auth } = settings;
+  const gss = auth === undefined ? undefined : await ensureGss();
+  const names = principalsOf(auth);
+  if (typeof names === 'string') return fail(names, distccExit.badArguments);
   try {
     if (settings.user !== undefined) becomeUser(settings.user, [directory]);
   } catch (error) {
@@ -80,7 +87,25 @@ async function serve(settings: DistccdSettings, { env, mainScript, idleMs }: Ask
   }
   for (const note of settings.notes) log.write({ level: 'warning', text: note });
   setPriority(Math.min(19, Math.max(-20, getPriority() + settings.nice)));
-  await run({ settings, env, mainScript, directory, init, idleMs, log });
+  await run({ settings, env, mainScript, directory, init, idleMs, log, names, gss });
+}
+
+// The front gets them over its command line, of which the kernel takes 128 KB a word.
+const mostNamesBytes = 64 << 10;
+
+/** Text says what is wrong. */
+function principalsOf(auth: DistccdSettings['auth']): readonly string[] | string {
+  if (auth?.list === undefined) return [];
+  const { kind, path } = auth.list;
+  try {
+    const names = [...parsePrincipals(kind, readFileSync(path, 'utf8')).names];
+    const size = names.reduce((sum, name) => sum + name.length + 3, 0);
+    return size <= mostNamesBytes
+      ? names
+      : `--${kind}list ${path}: ${size} bytes of names; the most is ${mostNamesBytes}`;
+  } catch (error) {
+    return `--${kind}list ${path}: ${(error as Error).message}`;
+  }
 }
 
 /** Gives the path back if it cannot be written. */
@@ -106,11 +131,15 @@ type Serving = {
   readonly init: string;
   readonly idleMs: number | undefined;
   readonly log: DistccdLog;
+  /** Of --whitelist or --blacklist. */
+  readonly names: readonly string[];
+  /** The program of the GSS-API, where it is needed. */
+  readonly gss: string | undefined;
 };
 
 /** For the front. */
-function frontSettings({ settings, env, directory, idleMs }: Serving): Omit<FrontSettings, keyof FrontGiven> {
-  const { jobs, searchPath, list, sysroot, allow, lifetimeSeconds, idleSeconds, statsPort } = settings;
+function frontSettings({ settings, env, directory, idleMs, names }: Serving): Omit<FrontSettings, keyof FrontGiven> {
+  const { jobs, searchPath, list, sysroot, allow, lifetimeSeconds, idleSeconds, statsPort, auth } = settings;
   return {
     slots: jobs ?? availableParallelism() + 2,
     weights: [],
@@ -126,6 +155,7 @@ function frontSettings({ settings, env, directory, idleMs }: Serving): Omit<Fron
       sysroot,
       lifetimeMs: lifetimeSeconds === undefined ? undefined : lifetimeSeconds * 1000,
       idleMs: idleSeconds === undefined ? undefined : idleSeconds * 1000,
+      auth: auth && { socket: gssSocketName, list: auth.list && { kind: auth.list.kind, names } },
       hasStats: statsPort !== undefined,
       log: 'lines',
       endsAfterMs: idleMs,
@@ -168,9 +198,10 @@ async function run(serving: Serving): Promise<void> {
     memory: memoryBounds(undefined),
     insecure: false,
     trust: undefined,
-    audit: noAudit,
+    audit: auditLogOf(serving),
     pairing: () => undefined,
     initPath: init,
+    helper: helperOf(serving),
     needed: neededOf(serving),
     frontArgv: (given) => [process.execPath, mainScript, 'front', JSON.stringify({ ...own, ...given })],
     env,
@@ -192,6 +223,18 @@ async function run(serving: Serving): Promise<void> {
   if (!isReady && status !== 0) fail(last?.text ?? 'it was ended before it served', status);
   await end();
   process.exit(status);
+}
+
+function auditLogOf({ settings: { audit }, directory }: Serving): AuditLog {
+  if (audit === 'off') return noAudit;
+  const path = resolve(audit ?? join(directory, 'audit.log'));
+  return openAuditLog({ path, clock: realClock, now: () => Date.now() });
+}
+
+function helperOf({ settings: { auth }, gss, env }: Serving): KeeperOptions['helper'] {
+  if (auth === undefined || gss === undefined) return undefined;
+  const { principal } = auth;
+  return (directory) => startGssHelper({ program: gss, directory, as: { kind: 'accept', principal }, env });
 }
 
 /** A socket for `distccd --inetd` of this user, too, unless somebody serves there already. */

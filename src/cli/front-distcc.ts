@@ -7,7 +7,7 @@ import type { HeldPlaces } from '../worker/keeper/keeper.ts';
 import { searchPath, type localCompilers } from '../worker/local-compilers.ts';
 import type { WorkerOptions } from '../worker/worker.ts';
 
-type OfService = Pick<DistccServiceOptions, 'allow' | 'list' | 'lifetimeMs' | 'idleMs' | 'sysroot'>;
+type OfService = Pick<DistccServiceOptions, 'allow' | 'list' | 'lifetimeMs' | 'idleMs' | 'sysroot' | 'auth'>;
 
 export type DistccSettings = OfService & {
   /** Where compilers are looked for, if not where this worker does. */

@@ -22,6 +22,9 @@ export type ConnectionLimits = {
 // Over a line of 1 MB/s the largest source that was seen (60 MB) comes in a minute, and stock distcc waits 300 s for I/O.
 export const usualLimits: ConnectionLimits = { bodyBytes: 128 << 20, idleMs: 60_000, transferMs: 300_000 };
 
+// Of a client that begins with it, nothing more would come before it has its answer.
+const authentication = '*'.charCodeAt(0);
+
 export type Compile = (request: Request, signal: AbortSignal) => Promise<Response>;
 
 export type Connection = {
@@ -67,6 +70,7 @@ export function newConnection(stream: Duplex, budget: Budget, limits: Connection
 function receive(stream: Duplex, share: Share, limits: ConnectionLimits): Promise<Request> {
   const allowance: Allowance = { leftBytes: limits.bodyBytes };
   const reader = newReader(parseRequest(allowance));
+  let isFirst = true;
   return new Promise((resolve, reject) => {
     const slow = (ms: number) => (): void => settle(new DistccError('TIMEOUT', `no whole request within ${ms} ms`));
     const total = setTimeout(slow(limits.transferMs), limits.transferMs);
@@ -83,6 +87,13 @@ function receive(stream: Duplex, share: Share, limits: ConnectionLimits): Promis
     const read = (piece: Buffer): void => {
       idle.refresh();
       try {
+        if (isFirst && piece[0] === authentication) {
+          throw new DistccError(
+            'PROTOCOL',
+            'the client wants to authenticate, and this server was started without --auth',
+          );
+        }
+        isFirst = false;
         const request = reader.feed(piece);
         share.holds(reader.heldBytes() + limits.bodyBytes - allowance.leftBytes);
         if (request !== undefined) settle(request);

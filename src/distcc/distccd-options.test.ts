@@ -36,6 +36,7 @@ test('every option that the manual page names is taken, and in --help', () => {
     assert.match(distccdHelp(), new RegExp(`--${name}\\b`));
     const value = name === 'log-level' ? 'info' : name === 'allow' ? '10.0.0.0/8' : '7';
     const parsed = parseDistccd(row.value === undefined ? [`--${name}`] : [`--${name}`, value], {});
+    // Not without a principal, and lists not without --auth.
     assert.equal(parsed.kind === 'wrong', ['auth', 'blacklist', 'whitelist'].includes(name), name);
   }
   for (const name of variables.split(' ')) assert.ok(distccdVariables[name] !== undefined, name);
@@ -89,8 +90,15 @@ test('the environment', () => {
 });
 
 test('what does something else here says so, once each', () => {
-  const { notes } = settings('--zeroconf --no-fork --make-me-a-botnet --enable-tcp-insecure --zeroconf');
+  const { notes } = settings('--no-fifo --no-fork --make-me-a-botnet --enable-tcp-insecure --no-fork');
   assert.equal(notes.length, 4);
+});
+
+test('who clients have to prove to be', () => {
+  const env = { DISTCCD_PRINCIPAL: 'host/box.test' };
+  assert.equal(settings('').auth, undefined);
+  assert.deepEqual(settings('--auth', env).auth, { principal: 'host/box.test', list: undefined });
+  assert.deepEqual(settings('--auth --blacklist /l', env).auth?.list, { kind: 'black', path: '/l' });
 });
 
 test('what is wrong is named', () => {
@@ -101,7 +109,10 @@ test('what is wrong is named', () => {
   assert.match(wrong('--allow box'), /neither an address nor a network/);
   assert.match(wrong('--log-level loud'), /loud/);
   assert.match(wrong('--daemon=yes'), /takes no value/);
-  assert.match(wrong('--auth'), /GSS-API/);
+  assert.match(wrong('--auth'), /needs DISTCCD_PRINCIPAL/);
+  assert.match(wrong('--whitelist=/l'), /needs --auth/);
+  assert.match(wrong('--auth --whitelist=/l --blacklist=/m'), /both/);
+  assert.match(wrong('--auth --inetd'), /--daemon/);
   assert.match(wrong('job'), /unknown option/);
 });
 

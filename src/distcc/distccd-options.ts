@@ -22,6 +22,14 @@ export type DistccdSettings = {
   readonly list: { readonly path: string; readonly words: number } | undefined;
   readonly searchPath: string | undefined;
   readonly idleSeconds: number | undefined;
+  readonly auth:
+    | {
+        readonly principal: string;
+        readonly list: { readonly kind: 'white' | 'black'; readonly path: string } | undefined;
+      }
+    | undefined;
+  readonly audit: string | undefined;
+  readonly zeroconf: boolean;
   /** What was asked for and is done otherwise. */
   readonly notes: readonly string[];
 };
@@ -42,13 +50,13 @@ type OptionRow = {
 
 const contained = 'compiles always run in a sandbox, and only compilers of this box do';
 const oneProcess = 'one process serves all clients; compiles are processes of their own';
-const noGssapi = 'GSS-API is not spoken here: without it nobody could prove who they are, so this does not start';
 
 export const distccdOptions: Readonly<Record<string, OptionRow>> = {
   allow: { short: 'a', value: 'IP[/BITS]', help: 'an address or a network that may connect (again for more)' },
   'allow-private': { help: 'all addresses that the internet does not route' },
-  auth: { help: 'refused', note: noGssapi },
-  blacklist: { value: 'FILE', help: 'refused, as --auth', note: noGssapi },
+  audit: { value: 'FILE', help: 'who compiled, in lines of JSON (audit.log of --state); or off' },
+  auth: { help: 'clients have to prove who they are, by GSS-API' },
+  blacklist: { value: 'FILE', help: 'with --auth: who may not compile, a principal a line' },
   daemon: { help: 'listen on a port' },
   'enable-tcp-insecure': { help: 'nothing', note: `--enable-tcp-insecure: ${contained}` },
   help: { help: 'show this' },
@@ -75,12 +83,9 @@ export const distccdOptions: Readonly<Record<string, OptionRow>> = {
   user: { value: 'USER', help: 'started by root, run as that user' },
   verbose: { help: 'log everything' },
   version: { help: 'show the version' },
-  whitelist: { value: 'FILE', help: 'refused, as --auth', note: noGssapi },
+  whitelist: { value: 'FILE', help: 'with --auth: who alone may compile, a principal a line' },
   wizard: { short: 'W', help: 'all of --daemon --no-detach --log-stderr --verbose' },
-  zeroconf: {
-    help: 'nothing',
-    note: '--zeroconf: this server does not announce itself; name it in the clients’ hosts',
-  },
+  zeroconf: { help: 'tell the network that this server is there' },
 };
 
 type VariableRow = { readonly note?: string };
@@ -144,8 +149,8 @@ export function parseDistccd(args: readonly string[], env: Environment): ParsedD
   if (has('version')) return { kind: 'text', what: 'version' };
   if (wrong !== undefined) return { kind: 'wrong', why: wrong };
   if (has('show-principal')) return { kind: 'text', what: 'principal' };
-  const refused = ['auth', 'blacklist', 'whitelist'].find(has);
-  if (refused !== undefined) return { kind: 'wrong', why: `--${refused}: ${noGssapi}` };
+  const unproved = authTrouble(has, env);
+  if (unproved !== undefined) return { kind: 'wrong', why: unproved };
   for (const [name, { least, most }] of Object.entries(numbers)) {
     for (const text of values.get(name) ?? []) {
       const isNumber = /^-?\d{1,9}$/.test(text) && Number(text) >= least && Number(text) <= most;
@@ -162,6 +167,20 @@ export function parseDistccd(args: readonly string[], env: Environment): ParsedD
     return { kind: 'wrong', why: `--allow ${(error as Error).message}` };
   }
   return { kind: 'run', settings: settingsFrom(values, allow, env) };
+}
+
+function listOf(kind: 'white' | 'black', path: string | undefined): NonNullable<DistccdSettings['auth']>['list'] {
+  return path === undefined ? undefined : { kind, path };
+}
+
+/** What would open what was meant to be closed does not start. */
+function authTrouble(has: (name: string) => boolean, env: Environment): string | undefined {
+  const list = ['blacklist', 'whitelist'].find(has);
+  if (!has('auth')) return list && `--${list} needs --auth: without it nobody proves who they are`;
+  if (has('blacklist') && has('whitelist')) return 'cannot specify both --blacklist and --whitelist';
+  if (has('inetd') && !has('daemon')) return '--auth is for --daemon: over ssh, ssh has proved who the client is';
+  if ((env['DISTCCD_PRINCIPAL'] ?? '') !== '') return undefined;
+  return '--auth needs DISTCCD_PRINCIPAL: the principal whose key is in the keytab, such as host/box.example.com';
 }
 
 function settingsFrom(values: Given['values'], allow: readonly string[], env: Environment): DistccdSettings {
@@ -198,6 +217,14 @@ function settingsFrom(values: Given['values'], allow: readonly string[], env: En
     state: text('state'),
     list: listed === undefined ? undefined : { path: listed, words: Number.isInteger(words) && words > 0 ? words : 1 },
     searchPath: env['DISTCCD_PATH'],
+    auth: has('auth')
+      ? {
+          principal: env['DISTCCD_PRINCIPAL'] ?? '',
+          list: listOf('white', text('whitelist')) ?? listOf('black', text('blacklist')),
+        }
+      : undefined,
+    audit: text('audit'),
+    zeroconf: has('zeroconf'),
     idleSeconds: Number.isInteger(ioTimeout) && ioTimeout > 0 ? ioTimeout : undefined,
     notes: [
       ...[...values.keys()].flatMap((name) => distccdOptions[name]?.note ?? []),

@@ -18,6 +18,8 @@ export function logLine(event: ServerEvent, timeoutStatus: number): LogLine {
   switch (event.kind) {
     case 'accepted':
       return { level: 'debug', text: `connection from ${client}` };
+    case 'authenticated':
+      return { level: 'info', text: `client: ${client} is ${printable(event.principal)}` };
     case 'turned-away':
       return { level: 'warning', text: `connection from client '${client}' ${turnedAway[event.why]}` };
     case 'answered': {

@@ -14,6 +14,7 @@ export type Listening =
 
 export type ServerEvent =
   | { readonly kind: 'accepted'; readonly client: string }
+  | { readonly kind: 'authenticated'; readonly client: string; readonly principal: string }
   /** Its address is not allowed, or it has too many connections. */
   | { readonly kind: 'turned-away'; readonly client: string; readonly why: 'address' | 'connections' }
   | {
@@ -33,12 +34,14 @@ export type ServerEvent =
 
 export type CompileFor = (
   request: Request,
-  from: { readonly client: string; readonly signal: AbortSignal },
+  from: { readonly client: string; readonly principal: string | undefined; readonly signal: AbortSignal },
 ) => Promise<Response>;
 
 export type ServerOptions = {
   readonly listeners: readonly Listening[];
   readonly allows: (address: string) => boolean;
+  /** Of clients over a network: their principal. @throws DistccError for who is not admitted. */
+  readonly authenticate?: ((stream: Duplex) => Promise<string>) | undefined;
   readonly compile: CompileFor;
   readonly on: (event: ServerEvent) => void;
   readonly limits?: ConnectionLimits;
@@ -80,9 +83,9 @@ export async function serveDistcc(options: ServerOptions): Promise<DistccServer>
   const live = new Map<Connection, { readonly client: string; readonly over: Promise<void> }>();
   const servers: Server[] = [];
 
-  const serve: DistccServer['serve'] = (stream, client) => {
+  const serveAs = (stream: Duplex, client: string, authenticate: ServerOptions['authenticate']): Promise<void> => {
     const connection = newConnection(stream, budget, options.limits ?? usualLimits);
-    const over = tell(connection, client, options).finally(() => live.delete(connection));
+    const over = tell({ connection, stream, client, authenticate }, options).finally(() => live.delete(connection));
     live.set(connection, { client, over });
     return over;
   };
@@ -100,7 +103,7 @@ export async function serveDistcc(options: ServerOptions): Promise<DistccServer>
     if (ofThis >= most.ofOneClient || live.size >= most.connections) return turnAway('connections');
     on({ kind: 'accepted', client });
     socket.setNoDelay(true);
-    serve(socket, client).catch(() => undefined);
+    serveAs(socket, client, unix ? undefined : options.authenticate).catch(() => undefined);
   };
 
   const close = (): void => {
@@ -131,25 +134,39 @@ export async function serveDistcc(options: ServerOptions): Promise<DistccServer>
 
   return {
     ports: servers.filter((_, at) => options.listeners[at]?.kind === 'tcp').map(port),
-    serve,
+    serve: (stream, client) => serveAs(stream, client, undefined),
     connections: () => live.size,
     drain: () => ended((connection) => connection.hurry()),
     stop: () => ended((connection) => connection.end()),
   };
 }
 
+type Accepted = {
+  readonly connection: Connection;
+  readonly stream: Duplex;
+  readonly client: string;
+  readonly authenticate: ServerOptions['authenticate'];
+};
+type Telling = Pick<ServerOptions, 'compile' | 'on'>;
+
 /** Serves it and says how it ended. Never rejects. */
-async function tell(connection: Connection, client: string, { compile, on }: ServerOptions): Promise<void> {
+async function tell({ connection, stream, client, authenticate }: Accepted, { compile, on }: Telling): Promise<void> {
   const began = performance.now();
   let request: Request | undefined;
   const ms = (): number => Math.round(performance.now() - began);
   try {
+    const principal = await authenticate?.(stream);
+    if (principal !== undefined) {
+      on({ kind: 'authenticated', client, principal });
+      stream.resume();
+    }
     const response = await connection.serve((whole, signal) => {
       request = whole;
-      return compile(whole, { client, signal });
+      return compile(whole, { client, principal, signal });
     });
     if (request !== undefined) on({ kind: 'answered', client, request, response, ms: ms() });
   } catch (error) {
+    connection.end();
     const why =
       error instanceof DistccError ? error : new DistccError('FAILED', (error as Error).message, { cause: error });
     on({ kind: 'unanswered', client, request, error: why, ms: ms() });

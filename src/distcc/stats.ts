@@ -52,6 +52,7 @@ export function newStats(nowMs: () => number, timeoutStatus: number): Stats {
 
   const note: Stats['note'] = (event) => {
     if (event.kind === 'accepted') return count('TCP_ACCEPT');
+    if (event.kind === 'authenticated') return undefined;
     if (event.kind === 'turned-away') return count('OTHER');
     const what = outcome(event, timeoutStatus);
     count(what);

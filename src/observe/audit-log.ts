@@ -71,7 +71,11 @@ function whoOf(peer: Peer): Readonly<Record<string, string>> {
     case 'member':
       return { client: 'member', name: peer.name, role: peer.role, serial: peer.serial };
     case 'stranger':
-      return { client: 'stranger', address: peer.address };
+      return {
+        client: 'stranger',
+        address: peer.address,
+        ...(peer.principal !== undefined && { principal: peer.principal }),
+      };
   }
 }
 

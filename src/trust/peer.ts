@@ -8,8 +8,8 @@ export type Peer =
   | { readonly kind: 'local' }
   /** By a certificate of the farm. */
   | { readonly kind: 'member'; readonly name: string; readonly role: Role; readonly serial: string }
-  /** Without a certificate: from this box, or where everybody is let in. */
-  | { readonly kind: 'stranger'; readonly address: string };
+  /** Without a certificate: from this box, or where everybody is let in. A client of distcc's may have a KDC's word. */
+  | { readonly kind: 'stranger'; readonly address: string; readonly principal?: string };
 
 /** Under which a worker counts what a client has there: queue, bytes, calls. */
 export function clientOf(peer: Peer): string {

@@ -68,7 +68,7 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-export async function startStock({ directory }: Started): Promise<Daemon> {
+export async function startStock({ directory, args = [], env = {} }: Started): Promise<Daemon> {
   const port = await freePort();
   const state = join(directory, 'stock');
   const log = join(state, 'log');
@@ -87,8 +87,9 @@ export async function startStock({ directory }: Started): Promise<Daemon> {
     '--log-file',
     log,
     '--verbose',
+    ...args,
   ];
-  const child = spawn('distccd', argv, { env: { ...process.env, TMPDIR: state }, stdio: 'ignore' });
+  const child = spawn('distccd', argv, { env: { ...process.env, TMPDIR: state, ...env }, stdio: 'ignore' });
   await waitUntil('stock distccd serves', patienceMs, () => /listening on/.test(textOf(log)));
   return { port, pid: child.pid ?? 0, log: () => textOf(log), stop: stopped(child) };
 }

@@ -4,8 +4,9 @@ import type { Peer } from '../../trust/peer.ts';
 import type { SandboxResult } from '../sandbox.ts';
 
 /** `client` as in the queue before slots. */
-export function peerOf(client: string): Peer {
-  return client === 'local' ? { kind: 'local' } : { kind: 'stranger', address: client.replace(/^address /, '') };
+export function peerOf(client: string, principal?: string): Peer {
+  if (client === 'local') return { kind: 'local' };
+  return { kind: 'stranger', address: client.replace(/^address /, ''), ...(principal !== undefined && { principal }) };
 }
 
 export function jobResultOf(ran: SandboxResult): JobResult {

@@ -39,7 +39,7 @@ export type DistccWorld = {
 };
 
 export function compilesFor(world: DistccWorld): CompileFor {
-  return async (request, { client, signal }) => {
+  return async (request, { client, principal, signal }) => {
     const command = readCommand(request.argv);
     const name = request.argv[0] ?? '';
     const compiler = await world.commands.find(name);
@@ -50,7 +50,13 @@ export function compilesFor(world: DistccWorld): CompileFor {
     const root = await rootFor(request, withSpecsFiles, { compiler, toolchainDir, pathEnv: world.commands.pathEnv });
     const job = jobOf(world, { compiler, toolchainDir, root });
     const tell = (result: JobResult): void =>
-      world.audit({ event: 'job', peer: peerOf(client), action: undefined, toolchain: compiler.digest.hash, result });
+      world.audit({
+        event: 'job',
+        peer: peerOf(client, principal),
+        action: undefined,
+        toolchain: compiler.digest.hash,
+        result,
+      });
     const ran = await run(world, job, { client, signal, tell });
     return answer(request, command, { ran, root, lifetimeMs: world.lifetimeMs });
   };

@@ -1,13 +1,18 @@
 // distcc's clients on a worker, put together: who may connect, what they may name, how their jobs run, what is said of it.
 import { statfsSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
 import { loadavg } from 'node:os';
+import { authenticateClient } from '../../distcc/authentication.ts';
 import { usualLimits } from '../../distcc/connection.ts';
+import { DistccError } from '../../distcc/errors.ts';
 import { distccExit } from '../../distcc/exit-codes.ts';
 import { logLine, type LogLine } from '../../distcc/log-lines.ts';
 import { serveDistcc, type DistccServer, type Listening } from '../../distcc/server.ts';
 import { newStats } from '../../distcc/stats.ts';
 import { serveStats, type StatsListener, type StatsServer } from '../../distcc/stats-server.ts';
 import { accessList, loopbackNetworks } from '../../trust/access-list.ts';
+import { openGssExchange, type GssExchange } from '../../trust/gssapi.ts';
+import { admits, realmOf, type PrincipalList } from '../../trust/principal-list.ts';
 import type { Beside, WorkerInside } from '../worker.ts';
 import { openCommands, type CommandList } from './commands.ts';
 import { tellSome } from '../refusals.ts';
@@ -27,10 +32,27 @@ export type DistccServiceOptions = {
   readonly sysroot?: string | undefined;
   /** This server's environment: it says in which locale compilers talk. */
   readonly env?: Environment | undefined;
+  /** Clients prove by GSS-API who they are. */
+  readonly auth?: Auth | undefined;
   readonly stats?: readonly StatsListener[];
   readonly log: (line: LogLine) => void;
   readonly onReady: (server: DistccServer) => void;
 };
+
+export type Auth = {
+  /** Of the helper's socket. */
+  readonly socket: string;
+  readonly list?: { readonly kind: PrincipalList['kind']; readonly names: readonly string[] } | undefined;
+};
+
+function authentication({ socket, list }: Auth): (stream: Duplex) => Promise<string> {
+  const names = list && { kind: list.kind, names: new Set(list.names) };
+  const open = (): Promise<GssExchange> =>
+    openGssExchange(socket).catch((error: unknown) => {
+      throw new DistccError('FAILED', (error as Error).message, { cause: error });
+    });
+  return (stream) => authenticateClient(stream, open, (principal, own) => admits(names, principal, realmOf(own)));
+}
 
 // As for shoal's own jobs that say nothing of it.
 const usualLifetimeMs = 10 * 60_000;
@@ -55,11 +77,14 @@ export function distccService(options: DistccServiceOptions): (inside: WorkerIns
     const server = await serveDistcc({
       listeners: options.listeners,
       allows,
+      authenticate: options.auth && authentication(options.auth),
       compile: compilesFor({ stateDir, slots, toolchains, commands, limits, lifetimeMs, sysroot, locale, audit }),
       on: (event) => {
         stats.note(event);
         if (event.kind === 'turned-away')
           turnedAway({ address: event.client.replace(/^address /, ''), reason: event.why });
+        if (event.kind === 'unanswered' && event.request === undefined && event.error.code === 'REFUSED')
+          turnedAway({ address: event.client.replace(/^address /, ''), reason: event.error.message });
         log(logLine(event, timeoutStatus));
       },
       limits: { ...usualLimits, idleMs },

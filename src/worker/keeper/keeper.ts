@@ -40,6 +40,8 @@ export type KeeperOptions = {
   readonly pairing: (event: PairingEvent) => void;
   readonly initPath: string;
   readonly needed: readonly string[];
+  /** A process beside the front that this one owns, with a socket in the directory given. @throws if it cannot be. */
+  readonly helper?: ((directory: string) => Promise<Helper>) | undefined;
   /** What becomes the front, given what it listens on. */
   readonly frontArgv: (given: FrontGiven) => readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -70,6 +72,8 @@ export type SlotGroups = {
   readonly files: readonly (CounterFiles | null)[];
 };
 
+export type Helper = { readonly ended: Promise<string>; readonly end: () => void };
+
 export type RunningKeeper = {
   readonly kind: 'keeper';
   /** The first lets jobs end, the second does not. */
@@ -91,7 +95,44 @@ type House = {
   readonly groups: ControlGroups;
   readonly answerTo: (question: string) => Promise<string>;
   readonly unixSocket: string | undefined;
+  readonly endHelper: () => void;
 };
+
+class HelperError extends Error {
+  readonly code = 'HELPER';
+}
+
+// A helper that ends at once is not started again as fast as it ends.
+const helperPauseMs = 1000;
+
+/** Keeps it running. @throws if it cannot be started at all. */
+async function keepHelper({ helper, log }: KeeperOptions, directory: string): Promise<() => void> {
+  if (helper === undefined) return () => undefined;
+  let running: Helper | undefined = await helper(directory);
+  let isOver = false;
+  const watchIt = ({ ended }: Helper): void =>
+    void ended.then((how) => {
+      running = undefined;
+      if (isOver) return;
+      log(`the helper has ended (${how}): it is started again`);
+      setTimeout(() => void again(), helperPauseMs).unref();
+    });
+  const again = async (): Promise<void> => {
+    if (isOver) return;
+    try {
+      watchIt((running = await helper(directory)));
+      if (isOver) running.end();
+    } catch (error) {
+      log(`the helper cannot be started: ${(error as Error).message}`);
+      setTimeout(() => void again(), helperPauseMs).unref();
+    }
+  };
+  watchIt(running);
+  return () => {
+    isOver = true;
+    running?.end();
+  };
+}
 
 const noIdentity = async (): Promise<string> =>
   Promise.resolve(JSON.stringify({ kind: 'error', isRevocations: false, why: 'this worker has no identity' }));
@@ -108,10 +149,15 @@ async function openHouse(options: KeeperOptions, lock: StateLock): Promise<House
   const doors = await openSlotDoors({ directory: places.frontDir, slots, spawnOf, group: places.front });
   const answerTo =
     trust === undefined ? noIdentity : openIdentityDesk({ trust, nowMs: () => Date.now(), log: pairing });
+  const endHelper = await keepHelper(options, places.frontDir).catch(async (error: unknown) => {
+    await doors.close();
+    groups.close();
+    throw new HelperError((error as Error).message, { cause: error });
+  });
   const isFree = unixSocket === undefined || (await clearStaleSocket(unixSocket));
   // Another worker of this user serves there; this one is reached by its port.
   if (!isFree) log(`another worker serves ${unixSocket}: builds on this box find that one`);
-  return { lock, places, writer, doors, groups, answerTo, unixSocket: isFree ? unixSocket : undefined };
+  return { lock, places, writer, doors, groups, answerTo, unixSocket: isFree ? unixSocket : undefined, endHelper };
 }
 
 async function closeHouse(house: House, { audit, trust, beside }: KeeperOptions): Promise<void> {
@@ -119,6 +165,7 @@ async function closeHouse(house: House, { audit, trust, beside }: KeeperOptions)
   for (const path of [house.unixSocket, beside?.unixSocket]) {
     if (path !== undefined) rmSync(path, { force: true });
   }
+  house.endHelper();
   await doors.close();
   groups.close();
   trust?.close();
@@ -156,7 +203,8 @@ export async function startKeeper(options: KeeperOptions): Promise<RunningKeeper
     house = await openHouse(options, lock);
   } catch (error) {
     lock.release();
-    return { kind: 'refused', reason: 'state', why: `${options.stateDir}: ${(error as Error).message}` };
+    const where = error instanceof HelperError ? '' : `${options.stateDir}: `;
+    return { kind: 'refused', reason: 'state', why: `${where}${(error as Error).message}` };
   }
   let held: Held;
   try {
