@@ -1,11 +1,13 @@
 // `distccd`: the drop-in for distcc's server, and `shoal distccd`. Reads distccd's own command line and serves with a worker
 // that listens for nothing else.
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, setPriority, getPriority } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { distccdHelp, parseDistccd, type DistccdSettings } from '../distcc/distccd-options.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
 import { decodeLogLine, type LogLine } from '../distcc/log-lines.ts';
+import { announceDistcc } from '../farm/distcc-zeroconf.ts';
 import { ensureGss, ensureNative, installation } from '../native.ts';
 import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
@@ -169,9 +171,30 @@ function neededOf({ settings: { list, sysroot }, directory }: Serving): readonly
   return [...own, ...(list === undefined ? [] : [dirname(list.path)]), ...(sysroot === undefined ? [] : [sysroot])];
 }
 
+function clientsOf({ statsPort }: DistccdSettings, beside: readonly ListenAddress[]): readonly ListenAddress[] {
+  return statsPort === undefined ? beside : beside.slice(0, -1);
+}
+
+/** Tells the network, and says goodbye by the function that it gives. */
+function announceIt({ settings }: Serving, beside: readonly ListenAddress[]): () => Promise<void> {
+  const [at] = clientsOf(settings, beside);
+  if (!settings.zeroconf || at === undefined) return async () => Promise.resolve();
+  const processors = availableParallelism();
+  return announceDistcc({ ...at, jobs: settings.jobs ?? processors + 2, processors, compiler: boxCompiler() });
+}
+
+/** What the box's gcc says of itself, as stock distccd tells it. */
+function boxCompiler(): { readonly version: string; readonly machine: string } | undefined {
+  const [version, machine] = ['-dumpversion', '-dumpmachine'].map((option) => {
+    const { status, stdout } = spawnSync('gcc', [option], { encoding: 'utf8', timeout: 5000 });
+    return status === 0 ? stdout.trim() : undefined;
+  });
+  return version === undefined || machine === undefined ? undefined : { version, machine };
+}
+
 function tellReady({ settings, log }: Serving, beside: readonly ListenAddress[]): void {
-  const clients = settings.statsPort === undefined ? beside : beside.slice(0, -1);
-  for (const at of clients) log.write({ level: 'notice', text: `serves distcc's clients on ${addressText(at)}` });
+  for (const at of clientsOf(settings, beside))
+    log.write({ level: 'notice', text: `serves distcc's clients on ${addressText(at)}` });
   const open = openness(settings);
   if (open !== undefined) log.write({ level: 'warning', text: open });
   if (settings.pidFile !== undefined) writeFileSync(settings.pidFile, `${process.pid}\n`);
@@ -184,9 +207,11 @@ async function run(serving: Serving): Promise<void> {
   let isReady = false;
   let serves = (): void => undefined;
   const served = new Promise<void>((resolve) => (serves = resolve));
+  let farewell = async (): Promise<void> => Promise.resolve();
   let last: LogLine | undefined;
   const say = (line: LogLine): void => log.write((last = line));
-  const end = (): Promise<void> => {
+  const end = async (): Promise<void> => {
+    await farewell();
     if (settings.pidFile !== undefined) rmSync(settings.pidFile, { force: true });
     return log.close();
   };
@@ -210,6 +235,7 @@ async function run(serving: Serving): Promise<void> {
     onReady: (_, beside) => {
       isReady = true;
       tellReady(serving, beside);
+      farewell = announceIt(serving, beside);
       serves();
     },
     log: (text) => say({ level: 'warning', text }),

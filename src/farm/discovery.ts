@@ -76,23 +76,38 @@ function labelOf(name: string, fingerprint: string, port: number): string {
 
 /** Tells the networks of a worker; the function that it returns says goodbye. Never throws. */
 export function announce({ name, port, fingerprint, version }: Announced): () => Promise<void> {
+  const label = labelOf(name, fingerprint, port);
+  return announceService(
+    { name: label, host: `${label}.local`, type, port, txt: { farm: fingerprint, version } },
+    ownAddresses,
+  );
+}
+
+export type AnnouncedService = {
+  readonly name: string;
+  /** As a name that nobody else answers for. */
+  readonly host: string;
+  readonly type: string;
+  readonly port: number;
+  readonly txt: Readonly<Record<string, string>>;
+};
+
+/** On the networks of these addresses, which are asked for again. The function that it returns says goodbye. Never throws. */
+export function announceService(service: AnnouncedService, addressesNow: () => readonly string[]): () => Promise<void> {
   let addresses = '';
   let stop = async (): Promise<void> => Promise.resolve();
   let work = Promise.resolve();
   const renew = async (wanted: readonly string[]): Promise<void> => {
     await stop();
     const bonjours = await openBonjours(wanted).catch(() => []);
-    const label = labelOf(name, fingerprint, port);
-    const txt = { farm: fingerprint, version };
-    const service = { name: label, host: `${label}.local`, type, port, txt, probe: false };
-    for (const bonjour of bonjours) bonjour.publish(service);
+    for (const bonjour of bonjours) bonjour.publish({ ...service, probe: false });
     stop = async () => {
       await Promise.all(bonjours.map((bonjour) => goodbye((done) => bonjour.unpublishAll(done))));
       await Promise.all(bonjours.map((bonjour) => goodbye((done) => bonjour.destroy(done))));
     };
   };
   const look = (): void => {
-    const wanted = ownAddresses();
+    const wanted = addressesNow();
     if (wanted.join(' ') === addresses) return;
     addresses = wanted.join(' ');
     work = work.then(async () => renew(wanted));

@@ -1,0 +1,84 @@
+// distcc's own discovery: `distccd --zeroconf` tells the network of itself, `+zeroconf` in a list of hosts asks who did. What
+// the network says is not proved by anybody; only who writes that word uses it.
+import { hostname } from 'node:os';
+import { isIP } from 'node:net';
+import type { Service } from 'bonjour-service';
+import type { DistccHost } from '../distcc/host-list.ts';
+import { announceService } from './discovery.ts';
+import { openBonjours, ownAddresses } from './mdns.ts';
+
+const type = 'distcc';
+const mostFound = 256;
+const mostLimit = 200;
+// What a host has without a limit in a list.
+const usualLimit = 4;
+
+/** Stock distcc takes what the server says that it does at once. */
+function limitIn(txt: Readonly<Record<string, unknown>>): number {
+  const number = Number(txt['jobs']);
+  return Number.isInteger(number) && number > 0 ? Math.min(number, mostLimit) : usualLimit;
+}
+
+/** Pure. Undefined for what cannot be reached from here. */
+export function distccHostIn({
+  addresses,
+  port,
+  txt,
+}: Pick<Service, 'addresses' | 'port' | 'txt'>): DistccHost | undefined {
+  // Addresses of one link need its name.
+  const usable = (addresses ?? []).filter((address) => isIP(address) > 0 && !/^fe80:/i.test(address));
+  const host = usable.find((address) => isIP(address) === 4) ?? usable[0];
+  if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
+  const limit = limitIn((txt ?? {}) as Readonly<Record<string, unknown>>);
+  const name = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+  // As with stock: never compressed, never preprocessed there. Nobody told this box what the server can do.
+  return { name, transport: { kind: 'tcp', host, port }, limit, protocol: 1, auth: undefined, down: false };
+}
+
+/** Who answers in that time, in an order that does not depend on who was first. Never throws. */
+export async function findDistccHosts(timeoutMs: number): Promise<readonly DistccHost[]> {
+  const found = new Map<string, DistccHost>();
+  const bonjours = await openBonjours(ownAddresses()).catch(() => []);
+  if (bonjours.length === 0) return [];
+  for (const bonjour of bonjours) {
+    bonjour.find({ type }, (service) => {
+      const host = distccHostIn(service);
+      if (host !== undefined && found.size < mostFound) found.set(host.name, host);
+    });
+  }
+  await new Promise((resolve) => setTimeout(resolve, timeoutMs));
+  for (const bonjour of bonjours) bonjour.destroy();
+  return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+export type AnnouncedDistcc = {
+  readonly host: string;
+  readonly port: number;
+  readonly jobs: number;
+  readonly processors: number;
+  /** Of the gcc that answers to that name. */
+  readonly compiler: { readonly version: string; readonly machine: string } | undefined;
+};
+
+const everywhere: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
+
+/** Says goodbye by the function that it returns. Never throws. */
+export function announceDistcc({ host, port, jobs, processors, compiler }: AnnouncedDistcc): () => Promise<void> {
+  const box = hostname()
+    .replaceAll(/[^A-Za-z0-9-]/g, '-')
+    .slice(0, 40);
+  const txt = {
+    txtvers: '1',
+    cpus: String(processors),
+    jobs: String(jobs),
+    distcc: '3.4',
+    ...(compiler && {
+      gnuhost: compiler.machine,
+      cc_version: compiler.version,
+      cc_machine: compiler.machine,
+    }),
+  };
+  const addresses = (): readonly string[] =>
+    everywhere.has(host) ? ownAddresses() : ownAddresses().filter((address) => address === host);
+  return announceService({ name: `distcc@${box}`, host: `${box}-distcc-${port}.local`, type, port, txt }, addresses);
+}
