@@ -90,6 +90,7 @@ export type AnnouncedService = {
   readonly type: string;
   readonly port: number;
   readonly txt: Readonly<Record<string, string>>;
+  readonly subtypes?: string[];
 };
 
 /** On the networks of these addresses, which are asked for again. The function that it returns says goodbye. Never throws. */

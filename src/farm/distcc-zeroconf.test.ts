@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { distccHostIn } from './distcc-zeroconf.ts';
+import { distccHostIn, gnuHost } from './distcc-zeroconf.ts';
 
 test('what a server says of itself is a host with its address, port and jobs', () => {
   const txt = { txtvers: '1', jobs: '7' };
@@ -15,6 +15,11 @@ test('what a server says of itself is a host with its address, port and jobs', (
     down: false,
   });
   assert.equal(distccHostIn({ addresses: ['fd00::1'], port: 1, txt })?.name, '[fd00::1]:1');
+});
+
+test('a system’s name as stock distcc was configured with it', () => {
+  const names = ['x86_64-linux-gnu', 'aarch64-linux-gnu', 'x86_64-alpine-linux-musl'].map(gnuHost);
+  assert.deepEqual(names, ['x86_64-pc-linux-gnu', 'aarch64-unknown-linux-gnu', 'x86_64-alpine-linux-musl']);
 });
 
 test('nonsense is no host, or one with the usual limit', () => {

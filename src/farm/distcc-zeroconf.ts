@@ -15,8 +15,9 @@ const usualLimit = 4;
 
 /** Stock distcc takes what the server says that it does at once. */
 function limitIn(txt: Readonly<Record<string, unknown>>): number {
-  const number = Number(txt['jobs']);
-  return Number.isInteger(number) && number > 0 ? Math.min(number, mostLimit) : usualLimit;
+  const told = txt['jobs'];
+  const number = typeof told === 'string' && /^\d{1,4}$/.test(told) ? Number(told) : 0;
+  return number > 0 ? Math.min(number, mostLimit) : usualLimit;
 }
 
 /** Pure. Undefined for what cannot be reached from here. */
@@ -60,6 +61,13 @@ export type AnnouncedDistcc = {
   readonly compiler: { readonly version: string; readonly machine: string } | undefined;
 };
 
+/** With a vendor, as configure has it: stock distcc does not use a server whose name for its system differs from its own. */
+export function gnuHost(machine: string): string {
+  const [processor = '', ...system] = machine.split('-');
+  if (system.length !== 2) return machine;
+  return [processor, /^(x86_64|i\d86)$/.test(processor) ? 'pc' : 'unknown', ...system].join('-');
+}
+
 const everywhere: ReadonlySet<string> = new Set(['0.0.0.0', '::', '']);
 
 /** Says goodbye by the function that it returns. Never throws. */
@@ -73,12 +81,19 @@ export function announceDistcc({ host, port, jobs, processors, compiler }: Annou
     jobs: String(jobs),
     distcc: '3.4',
     ...(compiler && {
-      gnuhost: compiler.machine,
+      gnuhost: gnuHost(compiler.machine),
       cc_version: compiler.version,
       cc_machine: compiler.machine,
     }),
   };
   const addresses = (): readonly string[] =>
     everywhere.has(host) ? ownAddresses() : ownAddresses().filter((address) => address === host);
-  return announceService({ name: `distcc@${box}`, host: `${box}-distcc-${port}.local`, type, port, txt }, addresses);
+  // Stock distcc asks for those of its own compiler alone.
+  const subtypes = compiler && {
+    subtypes: [`${compiler.machine}--${compiler.version}`.replaceAll(/[^A-Za-z0-9-]/g, '-')],
+  };
+  return announceService(
+    { name: `distcc@${box}`, host: `${box}-distcc-${port}.local`, type, port, txt, ...subtypes },
+    addresses,
+  );
 }
