@@ -15,6 +15,7 @@ export type BoxState = {
   readonly running: number;
   readonly load: readonly number[];
   readonly freeMb: number;
+  readonly processes: { readonly waiting: number; readonly largestKb: number; readonly largest: string };
 };
 
 const outcomeOf: Readonly<Record<DistccErrorCode, Outcome>> = {
@@ -67,7 +68,7 @@ export function newStats(nowMs: () => number, timeoutStatus: number): Stats {
     longest.input = printable(event.request.argv.find((word) => /\.[a-zA-Z+]+$/.test(word)) ?? '');
   };
 
-  const page: Stats['page'] = ({ jobs, running, load, freeMb }) => {
+  const page: Stats['page'] = ({ jobs, running, load, freeMb, processes }) => {
     const of = (what: Outcome | 'TCP_ACCEPT'): number => counts.get(what) ?? 0;
     const within = windowsMs.map((window) => compiles.filter(({ atMs }) => atMs > nowMs() - window));
     const rows: (readonly [string, string | number])[] = [
@@ -87,6 +88,11 @@ export function newStats(nowMs: () => number, timeoutStatus: number): Stats {
       ['dcc_current_load', running],
       ...load.map((value, at) => [`dcc_load${at + 1}`, value.toFixed(2)] as const),
       ...within.map((some, at) => [`dcc_num_compiles${at + 1}`, some.length] as const),
+      ['dcc_num_procstate_D', processes.waiting],
+      ['dcc_max_RSS', processes.largestKb],
+      ['dcc_max_RSS_name', printable(processes.largest)],
+      // As stock has it where it knows none.
+      ['dcc_io_rate', -1],
       ['dcc_free_space', `${freeMb} MB`],
     ];
     return `argv /distccd\n<distccstats>\n${rows.map((row) => `${row.join(' ')}\n`).join('')}</distccstats>\n`;

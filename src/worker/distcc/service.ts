@@ -17,6 +17,7 @@ import type { Beside, WorkerInside } from '../worker.ts';
 import { openCommands, type CommandList } from './commands.ts';
 import { tellSome } from '../refusals.ts';
 import { compilesFor } from './job.ts';
+import { processesNow } from './processes.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -95,6 +96,7 @@ export function distccService(options: DistccServiceOptions): (inside: WorkerIns
         jobs: slots.size,
         running: slots.busy(),
         load: loadavg(),
+        processes: processesNow(),
         freeMb: Math.floor((bavail * bsize) / 2 ** 20),
       };
       return stats.page(box);
