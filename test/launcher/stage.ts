@@ -35,7 +35,7 @@ export type Stage = ReturnType<typeof setStage>;
 const sources = fileURLToPath(new URL('../../../launcher', import.meta.url));
 
 function compileLauncher(output: string, runtime: string, macros: readonly string[]): void {
-  const files = readdirSync(sources).filter((name) => name.endsWith('.c') && !name.startsWith('init'));
+  const files = readdirSync(sources).filter((name) => name.endsWith('.c') && !/^(init|gss)/.test(name));
   const paths = files.map((name) => join(sources, name));
   const options = ['-O1', '-std=gnu11', '-Wall', '-Wextra', '-Werror', `-DSHOAL_RUNTIME_DIR="${runtime}"`, ...macros];
   execFileSync('gcc', [...options, '-o', output, ...paths]);
