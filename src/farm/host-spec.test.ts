@@ -74,7 +74,7 @@ test('hosts of distcc are what follows their scheme, as distcc writes it', () =>
   const ssh = { kind: 'ssh', user: 'me', host: 'far', command: '/opt/distccd' };
   assert.deepEqual(distcc('me@far/2:/opt/distccd,cpp,lzo'), {
     ...plain,
-    name: 'distcc://me@far',
+    name: 'distcc://me@far:/opt/distccd',
     transport: ssh,
     protocol: 3,
     slots: 2,
