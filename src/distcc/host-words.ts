@@ -369,9 +369,11 @@ export function parseDistccHosts(text: string): ParsedDistccHosts {
 /** A host as one word, from which `parseDistccWord` makes the same. */
 export function distccWordOf({ transport, limit, protocol, auth, down }: DistccHost): string {
   const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+  // With the usual port, too, `localhost:3632` is a network host; without one it would be this box itself.
+  const isPortTold = transport.kind === 'tcp' && (transport.port !== distccPort || transport.host === 'localhost');
   const where =
     transport.kind === 'tcp'
-      ? `${bracketed(transport.host)}${transport.port === distccPort ? '' : `:${transport.port}`}/${limit}`
+      ? `${bracketed(transport.host)}${isPortTold ? `:${transport.port}` : ''}/${limit}`
       : `${transport.user ?? ''}@${bracketed(transport.host)}/${limit}`;
   const command = transport.kind === 'ssh' && transport.command !== undefined ? `:${transport.command}` : '';
   const options = [
