@@ -1,11 +1,11 @@
 // What goes wrong beside a build: its proofs, its daemon, another build. The build goes on, and is told the truth.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { waitUntil } from '../../bench/wait.ts';
 import { openRuntimeDir } from '../../src/trust/runtime-dir.ts';
-import { endOf, oneBox, slowSource, type OneBox, type Ran, type Told } from './one-box.ts';
+import { daemonPid, endOf, oneBox, slowSource, type OneBox, type Ran, type Told } from './one-box.ts';
 
 const { path: runtime } = openRuntimeDir();
 let box: OneBox;
@@ -26,12 +26,6 @@ test('a proof that finds no place leaves daemon and build alone, and the next is
   assert.doesNotMatch(ran.stderr, /daemon ended/);
   assert.deepEqual([summary.remote, summary.proved], [2, 1]);
 });
-
-/** The process of the daemon that runs now. */
-async function daemonPid(): Promise<number> {
-  const { stdout } = await box.shoal(['status', '--json']);
-  return (JSON.parse(stdout) as { readonly pid: number }).pid;
-}
 
 test('the end of one build does not end a compile of another, nor one of none', async () => {
   // The daemon is there by a compile of no build; a build comes and goes while another such compile is in the farm.
@@ -56,7 +50,7 @@ test('two builds whose daemon dies keep their compiles apart', async () => {
   await waitUntil('one', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
   const second = build('second', 'until [ -f both ]; do sleep 0.05; done; sleep 0.5');
   await waitUntil('both', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 2 builds'));
-  const before = await daemonPid();
+  const before = await daemonPid(box);
   process.kill(before, 'SIGKILL');
   await waitUntil('both again', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 2 builds'));
   box.write({ both: '' });
@@ -90,7 +84,7 @@ test('a build under strict mode fails when its daemon dies, since nobody knows w
   const line = 'gcc -c a.c; touch began; until [ -f died ]; do sleep 0.05; done; gcc -c a.c -o again.o';
   const build = box.shoal(['--strict', 'run', '--', 'sh', '-c', line]);
   await waitUntil('the build', 20_000, () => existsSync(join(box.base, 'began')));
-  process.kill(await daemonPid(), 'SIGKILL');
+  process.kill(await daemonPid(box), 'SIGKILL');
   await waitUntil('another daemon', 20_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
   box.write({ died: '' });
   const { status, stderr } = await build;
@@ -109,58 +103,6 @@ test('an output that cannot be written is for the compiler here to explain, and 
   assert.match(ran.stderr, /taken\.o: Is a directory|can't create taken\.o|cannot open output file taken\.o/);
   assert.doesNotMatch(ran.stderr, /no-daemon/);
   assert.deepEqual([summary.remote, summary.local, summary.reasons], [0, 1, { 'output-unwritable': 1 }]);
-});
-
-test('a daemon that stands still holds up nobody for long, and stop ends it', async () => {
-  assert.equal((await box.run([box.launcher('gcc'), '-c', 'a.c'])).status, 0);
-  const pid = await daemonPid();
-  process.kill(pid, 'SIGSTOP');
-  const compile = async (): Promise<number> => {
-    const startedMs = performance.now();
-    assert.equal((await box.run([box.launcher('gcc'), '-c', 'a.c', '-o', 'still.o'])).status, 0);
-    return performance.now() - startedMs;
-  };
-  const commands = [['status'], ['explain', 'last'], ['hosts'], ['run', '--', 'gcc', '-c', 'a.c']];
-  const [first, status, explain, hosts, build] = await Promise.all([
-    compile(),
-    ...commands.map((one) => box.shoal(one)),
-  ]);
-  assert.ok((first ?? Infinity) < 20_000, `${String(first)} ms`);
-  for (const asked of [status, explain, hosts]) {
-    assert.equal(asked?.status, 1);
-    assert.match(asked?.stderr ?? '', /the client daemon has not answered for 10 s; `shoal stop` ends it/);
-  }
-  assert.equal(build?.status, 0, build?.stderr);
-  assert.match(build?.stderr ?? '', /has not answered.*; until then builds run here/);
-  const second = await compile();
-  assert.ok(second < 3000, `the next compile does not wait: ${second} ms`);
-  const stopped = await box.shoal(['stop']);
-  assert.equal(stopped.status, 0);
-  assert.match(stopped.stderr, new RegExp(`process ${pid}\\) did not answer, and was killed`));
-  assert.deepEqual(readdirSync(runtime), ['worker.sock']);
-});
-
-test('compiles that no daemon could count are in the summary all the same', async () => {
-  // The daemon stands still, so the first waits for it; then it is gone, and another counts what comes.
-  const line =
-    'gcc -c a.c -o 1.o; touch first; until [ -f stands ]; do sleep 0.05; done; gcc -c a.c -o 2.o; touch second; until [ -f again ]; do sleep 0.05; done; gcc -c a.c -o 3.o';
-  const building = box.built(line);
-  await waitUntil('the first', 10_000, () => existsSync(join(box.base, 'first')));
-  const pid = await daemonPid();
-  process.kill(pid, 'SIGSTOP');
-  box.write({ stands: '' });
-  await waitUntil('the second', 20_000, () => existsSync(join(box.base, 'second')));
-  process.kill(pid, 'SIGKILL');
-  await waitUntil('another', 10_000, async () => (await box.shoal(['status'])).stdout.includes(': 1 builds'));
-  await waitUntil('its word', 10_000, () => !existsSync(join(runtime, 'daemon.stuck')));
-  box.write({ again: '' });
-  const { ran, summary } = await building;
-  assert.equal(ran.status, 0, ran.stderr);
-  assert.deepEqual([summary.files, summary.local, summary.fallbacks, summary.reasons], [2, 1, 1, { 'no-daemon': 1 }]);
-  assert.deepEqual(
-    readdirSync(runtime).filter((name) => name.startsWith('lone')),
-    [],
-  );
 });
 
 test('the traffic of a build is its own, though others use the same connections meanwhile', async () => {

@@ -106,3 +106,9 @@ export function slowSource(functions: number): string {
     `int f${at}(int a) { int b = a; for (int i = 0; i < a; i++) b += i * ${at}; return b; }`;
   return `${Array.from({ length: functions }, (_, at) => one(at)).join('\n')}\n`;
 }
+
+/** The process of the daemon that runs now. */
+export async function daemonPid(box: OneBox): Promise<number> {
+  const { stdout } = await box.shoal(['status', '--json']);
+  return (JSON.parse(stdout) as { readonly pid: number }).pid;
+}
