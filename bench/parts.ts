@@ -1,6 +1,7 @@
 // What the bench measures beside the sides on the corpus: each part sets up a farm of its own kind and has a table of its
 // own. They take minutes each, so they run only where they are named.
 import { measureContainment } from './containment.ts';
+import { measureDistccd } from './distccd.ts';
 import { measureReplay } from './replay/main.ts';
 import { measureRoundTrips } from './round-trips/main.ts';
 import { measureSimulator } from './simulator.ts';
@@ -25,4 +26,5 @@ export const parts: Readonly<Record<string, (plan: PartPlan) => Promise<string>>
   simulator: measureSimulator,
   containment: measureContainment,
   tls: measureTls,
+  distccd: measureDistccd,
 };
