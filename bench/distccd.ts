@@ -106,7 +106,8 @@ async function measureSource({ client, running, scratch }: Ground, source: Sourc
   const input = preprocessed(source, scratch);
   const plain: number[] = [];
   const byProtocol = protocols.map(({ name, option }) => {
-    return { name, option, costs: { 'Debian’s distccd': [], 'our distccd': [] } as Costs };
+    const costs: Costs = { 'Debian’s distccd': [], 'our distccd': [] };
+    return { name, option, costs };
   });
   // The first is not counted: what a server does at its first job it does once.
   for (let round = 0; round <= rounds; round += 1) {

@@ -1,14 +1,12 @@
-// Every decoder that bytes of somebody else's reach; those of members and who would be one are in trust-targets.ts. What a
-// target lets through as an expected error is what its callers expect; anything else is a finding.
+// Every decoder that bytes of somebody else's reach; those of members and who would be one are in trust-targets.ts, of
+// distcc's wire in distcc-targets.ts. What a target lets through as an expected error is what its callers expect; anything
+// else is a finding.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseControlRequest } from '../../src/client/control.ts';
 import { decodePreamble, decodeRequest, maxRequestBytes } from '../../src/client/launcher-wire.ts';
-import { decodeState, encodeState } from '../../src/distcc/binstate.ts';
-import { distccWordOf, parseDistccWord, readDistccWords } from '../../src/distcc/host-words.ts';
-import { explainHosts } from '../../src/farm/explain-hosts.ts';
 import { settingsFrom, SettingsError } from '../../src/client/settings.ts';
 import { parseHosts } from '../../src/farm/host-spec.ts';
 import { digestOf, type Digest } from '../../src/reapi/digest.ts';
@@ -27,6 +25,7 @@ import { decodeHoldings } from '../../src/worker/clients.ts';
 import { decodeDirectory } from '../../src/worker/directories.ts';
 import { newFrameReader, SandboxProtocolError } from '../../src/worker/sandbox-codec.ts';
 import { actionBlobs, treeBlobs } from '../worker/rig.ts';
+import { distccTargets } from './distcc-targets.ts';
 import { launcherRequest, sandboxFrames } from './seeds.ts';
 import { openServices } from './services.ts';
 import { plain, tolerating, type TargetTable } from './target.ts';
@@ -90,6 +89,7 @@ async function packedSeeds(): Promise<Buffer[]> {
 
 export const targets: TargetTable = {
   ...trustTargets,
+  ...distccTargets,
   'launcher-request': plain('launcher-request', [launcherRequest], (input) => {
     const decoded = decodeRequest(input);
     if (decoded.kind === 'request')
@@ -169,19 +169,6 @@ export const targets: TargetTable = {
   hosts: plain('hosts', ['10.0.0.2:8475/4 grpcs://farm.example:443 distcc://10.0.0.3/8,lzo [::1]:7'], (input) => {
     parseHosts(text(input));
   }),
-  'distcc-hosts': plain('distcc-hosts', ['--randomize a/3:33,lzo,cpp u@[::1]/2:c,auth=x localhost # b'], (input) => {
-    for (const { meaning } of readDistccWords(text(input))) {
-      if (meaning.kind === 'host') assert.equal(parseDistccWord(distccWordOf(meaning.host)).meaning.kind, 'host');
-    }
-    explainHosts(text(input));
-  }),
-  'distcc-state': plain(
-    'distcc-state',
-    [encodeState({ pid: 1, file: 'x.c', host: 'a', slot: 0, phase: 'Send' })],
-    (input) => {
-      decodeState(input);
-    },
-  ),
   settings: plain('settings', ['SHOAL_STRICT=2%\nSHOAL_HOSTS=a b\nSHOAL_PROOF=0.1'], (input) => {
     const pairs = text(input)
       .split('\n')
