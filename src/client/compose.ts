@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { forgive } from '../farm/aside.ts';
 import { closeFarm, newFarm, reachAll, warm, type Farm } from '../farm/farm.ts';
 import { clientTrust, connectWith } from '../farm/connect.ts';
-import { distccWay } from '../farm/distcc-host.ts';
+import { findDistccHosts } from '../farm/distcc-zeroconf.ts';
 import { findFarms } from '../farm/discovery.ts';
-import { parseHosts, type HostSpec } from '../farm/host-spec.ts';
+import { distccSpec, parseHosts, type HostSpec } from '../farm/host-spec.ts';
 import type { HostWorld } from '../farm/host.ts';
 import { knownHosts } from '../farm/known-hosts.ts';
 import { meet, startMembership } from '../farm/membership.ts';
@@ -17,6 +17,7 @@ import type { LiveTrust } from '../trust/live-trust.ts';
 import { isOwnSocket, openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { cacheDir, stateDir } from '../user-directories.ts';
 import type { HostsRequest } from './control.ts';
+import { openDistccWays, type DistccWays } from './distcc-ways.ts';
 import { startDaemon, type RunningDaemon } from './daemon.ts';
 import { hostReports, type HostReport } from './host-report.ts';
 import { loadLayerPaths, saveLayerPaths } from './kept-layer.ts';
@@ -26,7 +27,7 @@ import { newEpochs } from './epochs.ts';
 import { newResultMemory } from './result-key.ts';
 import { ownSessions } from './own-sessions.ts';
 import { newSession, newSessionId, type Session } from './session.ts';
-import type { Settings } from './settings.ts';
+import type { Settings, WayVariables } from './settings.ts';
 import { newToolchainView } from './toolchains.ts';
 import type { ClientWorld } from './world.ts';
 
@@ -49,28 +50,60 @@ export type Farms = {
   readonly trust: LiveTrust;
   /** Addresses that this network told of workers of our farm, and when. */
   heard: { readonly addresses: readonly string[]; readonly atMs: number } | undefined;
+  /** Servers of distcc's that it told of. */
+  heardDistcc: HeardDistcc | undefined;
+  readonly ways: DistccWays;
 };
+
+type HeardDistcc = { specs: readonly HostSpec[]; readonly atMs: number; readonly hearing: Promise<void> };
 
 type SharedFarm = { readonly farm: Farm; users: number };
 
-function specsFor(farms: Farms, hosts: string | undefined): readonly HostSpec[] | string {
+type Meant = { readonly specs: readonly HostSpec[]; readonly randomize: boolean };
+
+function specsFor(farms: Farms, hosts: string | undefined): Meant | string {
   if (hosts === undefined) {
     // A worker of this user, or of the system.
     const paths = [farms.directory.workerSocket, '/run/shoal/worker.sock'];
     const socket = paths.find((candidate) => isOwnSocket(candidate));
-    return knownHosts(socket, farms.trust.current(), farms.heard?.addresses ?? []);
+    return { specs: knownHosts(socket, farms.trust.current(), farms.heard?.addresses ?? []), randomize: false };
   }
   const parsed = parseHosts(hosts);
   if (parsed.kind === 'invalid') return `the hosts setting is wrong at "${parsed.word}": ${parsed.why}`;
-  return parsed.hosts;
+  const { randomize, zeroconf } = parsed;
+  const named = new Set(parsed.hosts.map(({ name }) => name));
+  const heard = zeroconf ? (farms.heardDistcc?.specs ?? []) : [];
+  return { specs: [...parsed.hosts, ...heard.filter(({ name }) => !named.has(name))], randomize };
 }
 
 // Answers come within some 100 ms; a build that knows of workers does not wait for more.
 const hearMs = 400;
 const heardForMs = 60_000;
+// Avahi takes its time; nothing is known of such hosts otherwise.
+const hearDistccMs = 1000;
 
-/** Asks the network for workers of our farm, where a build names no hosts. Waits for the answers if nothing is known. */
-export async function hearHosts(farms: Farms, { hosts }: Settings): Promise<void> {
+/** Asks the network for the hosts that a build may have by that alone. */
+export async function hearHosts(farms: Farms, settings: Settings): Promise<void> {
+  const parsed = parseHosts(settings.hosts ?? '');
+  const named = parsed.kind === 'hosts' && parsed.zeroconf;
+  await Promise.all([hearFarm(farms, settings), named ? hearDistcc(farms) : undefined]);
+}
+
+/** For hosts settings with `+zeroconf`: waits for the answers, unless they are of the last minute. */
+export async function hearDistcc(farms: Farms): Promise<void> {
+  const nowMs = farms.world.clock.nowMs();
+  const before = farms.heardDistcc;
+  if (before !== undefined && nowMs - before.atMs < heardForMs) return before.hearing;
+  const hearing = findDistccHosts(hearDistccMs).then((found) => {
+    heard.specs = found.map(distccSpec);
+  });
+  const heard: HeardDistcc = { specs: before?.specs ?? [], atMs: nowMs, hearing };
+  farms.heardDistcc = heard;
+  await hearing;
+}
+
+/** Asks for workers of our farm, where a build names no hosts. Waits for the answers if nothing is known. */
+async function hearFarm(farms: Farms, { hosts }: Settings): Promise<void> {
   farms.trust.refresh();
   const trust = farms.trust.current();
   const nowMs = farms.world.clock.nowMs();
@@ -87,16 +120,32 @@ export async function hearHosts(farms: Farms, { hosts }: Settings): Promise<void
   if (!known) await hearing;
 }
 
+function openFarm({ world, memory, ways }: Farms, { way = {} }: Settings, { specs, randomize }: Meant): Farm {
+  const own: HostWorld = {
+    ...world,
+    distcc: ways.find(way),
+    distccRestMs: restMsIn(way),
+    chance: randomize ? world.chance : undefined,
+  };
+  return newFarm(specs, own, memory);
+}
+
+/** DISTCC_BACKOFF_PERIOD, in seconds. */
+function restMsIn({ DISTCC_BACKOFF_PERIOD: text = '' }: WayVariables): number | undefined {
+  return /^[0-9]{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
+}
+
 /** `cwd`: where the build was started; undefined for compiles of no build. */
 export function openSession(
   farms: Farms,
   settings: Settings,
   { id, cwd }: { readonly id: string; readonly cwd?: string },
 ): OpenedSession {
-  const specs = specsFor(farms, settings.hosts);
-  if (typeof specs === 'string') return { kind: 'invalid', why: specs };
-  const key = settings.hosts ?? specs.map((spec) => spec.name).join(' ');
-  const shared = farms.open.get(key) ?? { farm: newFarm(specs, farms.world, farms.memory), users: 0 };
+  const meant = specsFor(farms, settings.hosts);
+  if (typeof meant === 'string') return { kind: 'invalid', why: meant };
+  const names = meant.specs.map((spec) => spec.name).join(' ');
+  const key = JSON.stringify([settings.hosts, names, settings.way]);
+  const shared = farms.open.get(key) ?? { farm: openFarm(farms, settings, meant), users: 0 };
   farms.open.set(key, shared);
   shared.users += 1;
   warm(shared.farm);
@@ -137,11 +186,16 @@ export async function inspectHosts(
 }
 
 /** As `inspectHosts`, where no daemon runs. @throws RuntimeDirError if its place is not ours. */
-export function inspectHostsAlone(
+export async function inspectHostsAlone(
   request: Pick<HostsRequest, 'settings' | 'forgive'>,
   env: ClientRequest['env'],
 ): Promise<readonly HostReport[] | string> {
-  return inspectHosts(realFarms(openRuntimeDir(), env), request);
+  const farms = realFarms(openRuntimeDir(), env);
+  try {
+    return await inspectHosts(farms, request);
+  } finally {
+    farms.ways.close();
+  }
 }
 
 export type ClientRequest = {
@@ -155,9 +209,11 @@ const farmMemoryPath = (): string => join(cacheDir(), 'farm.json');
 function realFarms(directory: RuntimeDir, env: ClientRequest['env']): Farms {
   const trust = clientTrust(env);
   return {
-    world: { connect: connectWith(trust, env, connectTimeoutMs), distcc: distccWay(env), clock: realClock },
+    world: { connect: connectWith(trust, env, connectTimeoutMs), clock: realClock, chance: Math.random },
     trust,
     heard: undefined,
+    heardDistcc: undefined,
+    ways: openDistccWays(env, directory.path),
     directory,
     open: new Map(),
     cacheDir: cacheDir(),
@@ -210,6 +266,7 @@ export async function startClient(request: ClientRequest): Promise<RunningDaemon
     endMembership();
     own.close();
     farms.trust.close();
+    farms.ways.close();
     await Promise.all(world.background);
     saveScans(includes, cacheDir());
     results.save();

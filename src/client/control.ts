@@ -3,7 +3,7 @@
 import type { Summary } from '../observe/tally.ts';
 import type { HostReport } from './host-report.ts';
 import { isSessionId } from './session.ts';
-import type { Settings } from './settings.ts';
+import { wayVariables, type Settings, type WayVariables } from './settings.ts';
 import type { JobTrail } from './trail.ts';
 
 export type ControlRequest =
@@ -79,11 +79,19 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function parseSettings(value: unknown): Settings | undefined {
   if (!isObject(value)) return undefined;
-  const { hosts, mostFallbacks, proofShare, resultCache } = value;
+  const { hosts, mostFallbacks, proofShare, resultCache, way } = value;
   if (hosts !== undefined && typeof hosts !== 'string') return undefined;
   if (mostFallbacks !== undefined && typeof mostFallbacks !== 'number') return undefined;
   if (typeof resultCache !== 'boolean' || typeof proofShare !== 'number') return undefined;
-  return { hosts, mostFallbacks, proofShare, resultCache };
+  return { hosts, mostFallbacks, proofShare, resultCache, ...(isObject(way) && { way: parseWay(way) }) };
+}
+
+function parseWay(value: Readonly<Record<string, unknown>>): WayVariables {
+  const set = wayVariables.flatMap((name) => {
+    const text = value[name];
+    return typeof text === 'string' ? [[name, text] as const] : [];
+  });
+  return Object.fromEntries(set);
 }
 
 export function parseJson(body: Buffer): unknown {

@@ -1,7 +1,7 @@
 // The client daemon: one per user, one socket. Launchers bring compiles, the command line brings sessions and
 // questions. It ends when stopped, when the last build session of a daemon that was started for one closes, or when
 // nothing has happened for a while; what it and its launchers made (the socket, the gate) goes with it.
-import { linkSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { withRightEntries } from '../distcc/environment.ts';
@@ -25,6 +25,7 @@ import {
   type LauncherRequest,
 } from './launcher-wire.ts';
 import { preprocessBy, type Preprocess } from './preprocess.ts';
+import { gssPrefix } from './distcc-ways.ts';
 import { proofPrefix } from './proof.ts';
 import { namesSession, sessionOf, type Session, type Sessions } from './session.ts';
 import type { Farms } from './compose.ts';
@@ -110,8 +111,14 @@ async function listen(server: Server, directory: RuntimeDir): Promise<bigint | u
 /** What a daemon that was killed left behind. */
 function sweep({ path }: RuntimeDir): void {
   for (const name of readdirSync(path)) {
-    if (name.startsWith(proofPrefix)) rmSync(join(path, name), { recursive: true, force: true });
+    if (name.startsWith(proofPrefix) || isLeftOfKilled(name))
+      rmSync(join(path, name), { recursive: true, force: true });
   }
+}
+
+/** Whoever asks for the hosts without a daemon has one, too. */
+function isLeftOfKilled(name: string): boolean {
+  return name.startsWith(gssPrefix) && !existsSync(`/proc/${name.split('.')[1] ?? ''}`);
 }
 
 function holdsSocket(directory: RuntimeDir, ino: bigint): boolean {
@@ -197,7 +204,8 @@ async function serveRequest(daemon: Daemon, socket: Socket, asked: Pick<Job, 're
   const state = daemon.states.begin(request);
   state.note('Startup', 'localhost');
   socket.once('close', state.remove);
-  const job = { ...asked, session: sessionOf(daemon.sessions, request), state };
+  const job = { ...asked, session: await sessionOf(daemon.sessions, request), state };
+  if (socket.destroyed) return;
   const answer = await farmOut(daemon, socket, job);
   if (socket.destroyed || job.session.ended) {
     // A compile that was to run here never will: its place here is free.

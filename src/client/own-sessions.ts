@@ -2,14 +2,14 @@
 // that none gets the hosts or the strictness of another that happened to come first.
 import { distccHostSource } from '../distcc/host-source.ts';
 import { newFarm } from '../farm/farm.ts';
-import { openSession, type ClientRequest, type Farms, type OpenedSession } from './compose.ts';
+import { hearDistcc, openSession, type ClientRequest, type Farms, type OpenedSession } from './compose.ts';
 import { endSession, newSession, newSessionId, type Asking, type Session } from './session.ts';
 import { listedIn, nearestSettings, settingVariables, type Listed } from './settings.ts';
 
 type Opened = Exclude<OpenedSession, { readonly kind: 'invalid' }>;
 
 export type OwnSessions = {
-  readonly find: (request: Asking) => Session;
+  readonly find: (request: Asking) => Promise<Session>;
   readonly all: () => readonly Session[];
   readonly close: () => void;
 };
@@ -31,12 +31,13 @@ function listedFor(variables: ClientRequest['env'], value: (name: string) => str
   return source.kind === 'found' ? source : undefined;
 }
 
+type Asked = { readonly variables: ClientRequest['env']; readonly listed: Listed | undefined };
+
+const hears = ({ variables, listed }: Asked): boolean =>
+  (variables['SHOAL_HOSTS'] ?? listed?.text ?? '').includes('+zeroconf');
+
 /** A hosts setting that is wrong is a farm of no hosts. */
-function openOwn(
-  farms: Farms,
-  { variables, listed }: { readonly variables: ClientRequest['env']; readonly listed: Listed | undefined },
-  log: ClientRequest['log'],
-): Opened {
+function openOwn(farms: Farms, { variables, listed }: Asked, log: ClientRequest['log']): Opened {
   const settings = nearestSettings(variables, log, listed);
   const id = newSessionId();
   const opened = openSession(farms, settings, { id });
@@ -64,24 +65,32 @@ export function ownSessions(farms: Farms, { env: daemonEnv, log }: ClientRequest
       if (isIdle(opened.session)) end(key, opened);
     }
   };
-  const find: OwnSessions['find'] = ({ env, asDistcc }) => {
+  const askedIn = ({ env, asDistcc }: Asking): Asked => {
     const value = (name: string): string | undefined => valueIn(env, name) ?? daemonEnv[name];
     const variables = Object.fromEntries(settingVariables.map((name) => [name, value(name)]));
     const listed = asDistcc ? listedFor(variables, value) : listedIn(variables);
-    // With the text of a hosts file, which may be edited.
-    const key = JSON.stringify([variables, listed]);
+    return { variables, listed };
+  };
+  const findNow = (asked: Asked): Session => {
+    // With the text of a hosts file, which may be edited, and with what the network tells.
+    const heard = hears(asked) ? farms.heardDistcc?.specs.map(({ name }) => name) : undefined;
+    const key = JSON.stringify([asked, heard]);
     const found = kept.get(key);
     if (found === undefined) makeRoom();
-    const opened = found ?? openOwn(farms, { variables, listed }, log);
+    const opened = found ?? openOwn(farms, asked, log);
     // The latest used last.
     kept.delete(key);
     kept.set(key, opened);
     return opened.session;
   };
   return {
-    find,
+    find: async (request) => {
+      const asked = askedIn(request);
+      if (hears(asked)) await hearDistcc(farms);
+      return findNow(asked);
+    },
     all: () => {
-      if (kept.size === 0) find({ env: [], asDistcc: false });
+      if (kept.size === 0) findNow(askedIn({ env: [], asDistcc: false }));
       return [...kept.values()].map(({ session }) => session);
     },
     close: () => {

@@ -37,7 +37,7 @@ export type Session = {
 export type Sessions = {
   readonly open: Map<string, Session>;
   /** For compiles of no build: one for each way of asking for the farm, made when the first such compile comes. */
-  readonly own: (request: Asking) => Session;
+  readonly own: (request: Asking) => Promise<Session>;
   /** Those of compiles of no build, the latest used last; at least one. */
   readonly owns: () => readonly Session[];
 };
@@ -83,7 +83,7 @@ function namedSession(env: readonly string[]): string | undefined {
 }
 
 /** The session a compile belongs to, by its environment. */
-export function sessionOf(sessions: Sessions, request: Asking): Session {
+export async function sessionOf(sessions: Sessions, request: Asking): Promise<Session> {
   const named = namedSession(request.env);
   const found = named === undefined ? [...sessions.open.values()].at(-1) : sessions.open.get(named);
   return found ?? sessions.own(request);

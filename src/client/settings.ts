@@ -1,6 +1,7 @@
 // What a build asked of the farm. `shoal make` reads it once from its own environment and flags and leaves it with the
 // daemon, so that a compile whose environment was scrubbed is still part of its build.
 
+import { withRightNames } from '../distcc/environment.ts';
 import { hostsVariable } from '../distcc/host-source.ts';
 import { distccWordOf, parseDistccHosts } from '../distcc/host-words.ts';
 import { parseHosts } from '../farm/host-spec.ts';
@@ -19,7 +20,20 @@ export type Settings = {
   readonly proofShare: number;
   /** False: every compile is really run, though the worker may have its result. */
   readonly resultCache: boolean;
+  /** How it reaches hosts of distcc, where there are any. */
+  readonly way?: WayVariables;
 };
+
+/** Variables that say how hosts of distcc are reached: programs, proofs of who one is, how long one rests. */
+export const wayVariables = [
+  'DISTCC_SSH',
+  'DISTCC_PRINCIPAL',
+  'DISTCC_BACKOFF_PERIOD',
+  'KRB5CCNAME',
+  'KRB5_CONFIG',
+] as const;
+
+export type WayVariables = Readonly<Partial<Record<(typeof wayVariables)[number], string>>>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -65,8 +79,8 @@ function checkedHosts(text: string | undefined): string | undefined {
 }
 
 /**
- * The hosts of a list in distcc's syntax, as a hosts setting. What it says of this box (`localhost`, `--localslots`,
- * `--randomize`) has no place there: which compiles run here, and how many, is measured.
+ * The hosts of a list in distcc's syntax, as a hosts setting. What it says of this box (`localhost`, `--localslots`) has
+ * no place there: which compiles run here, and how many, is measured.
  * @throws SettingsError
  */
 export function distccSetting(text: string, from: string): string {
@@ -75,8 +89,11 @@ export function distccSetting(text: string, from: string): string {
     const { word, mistake } = parsed;
     throw new SettingsError(`${from} is wrong at "${word}": ${mistake.what}; ${mistake.remedy}`);
   }
-  const used = parsed.list.hosts.filter(({ down }) => !down);
-  return used.map((host) => `distcc://${distccWordOf(host)}`).join(' ');
+  const { hosts, randomize, zeroconf } = parsed.list;
+  const words = hosts.filter(({ down }) => !down).map(distccWordOf);
+  if (randomize) words.push('--randomize');
+  if (zeroconf) words.push('+zeroconf');
+  return words.map((word) => `distcc://${word}`).join(' ');
 }
 
 type Hosts = Pick<Settings, 'hosts' | 'hostsFrom'>;
@@ -96,8 +113,17 @@ function hostsIn(env: Environment, listed: Listed | undefined): Hosts {
   return { hosts: distccSetting(listed.text, listed.from), hostsFrom: listed.from };
 }
 
+/** Nothing where there is no such host: builds that differ in these alone share a farm otherwise. */
+function wayIn(env: Environment, { hosts }: Hosts): Pick<Settings, 'way'> {
+  if (hosts?.includes('distcc://') !== true) return {};
+  const named = withRightNames(env);
+  const set = wayVariables.flatMap((name) => (named[name] === undefined ? [] : [[name, named[name]] as const]));
+  return { way: Object.fromEntries(set) };
+}
+
 /** The variables that settings are made from. */
 export const settingVariables = [
+  ...wayVariables,
   'SHOAL_HOSTS',
   hostsVariable,
   'SHOAL_STRICT',
@@ -111,8 +137,10 @@ const strictIn = (env: Environment): string => env['SHOAL_STRICT'] ?? (env['DIST
 
 /** @throws SettingsError if a variable has no meaning. */
 export function settingsFrom(env: Environment): Settings {
+  const hosts = hostsIn(env, listedIn(env));
   return {
-    ...hostsIn(env, listedIn(env)),
+    ...hosts,
+    ...wayIn(env, hosts),
     mostFallbacks: parseStrict(strictIn(env)),
     proofShare: parseShare(env['SHOAL_VERIFY'] ?? ''),
     resultCache: !isOff(env['SHOAL_RESULT_CACHE']),
@@ -136,8 +164,10 @@ export function nearestSettings(
       return instead;
     }
   };
+  const hosts = orElse<Hosts>(() => hostsIn(env, listed), { hosts: '' });
   return {
-    ...orElse<Hosts>(() => hostsIn(env, listed), { hosts: '' }),
+    ...hosts,
+    ...wayIn(env, hosts),
     mostFallbacks: orElse(() => parseStrict(strictIn(env)), 0),
     proofShare: orElse(() => parseShare(env['SHOAL_VERIFY'] ?? ''), usualProofShare),
     resultCache: !isOff(env['SHOAL_RESULT_CACHE']),

@@ -1,12 +1,23 @@
 // Which host gets a job: every host that can do it is given its expected finish, and the earliest wins; the order of the
-// setting breaks ties. Looks at the farm as it stands, changes nothing. A farm may have a thousand hosts: they are gone
+// setting breaks ties, or chance (--randomize). Looks at the farm as it stands, changes nothing. A farm may have a thousand hosts: they are gone
 // through once for a job, and nothing is made for a host that is not among the first.
 import type { DigestKey } from '../reapi/digest.ts';
 import { expectedFinish, finishMs, type Finish } from './finish.ts';
 import { homeCost, homeLoad, type Home } from './home.ts';
 import type { Host } from './host.ts';
 import { paceFor } from './pace.ts';
-import { cell, column, hasCompiler, loadAt, look, rowAt, type Bytes, type Needed, type Table } from './table.ts';
+import {
+  cell,
+  column,
+  hasCompiler,
+  loadAt,
+  look,
+  lookOrder,
+  rowAt,
+  type Bytes,
+  type Needed,
+  type Table,
+} from './table.ts';
 import type { Work } from './work.ts';
 
 /** What is asked for a job. */
@@ -72,7 +83,9 @@ export function rank(table: Table, asked: Asked, nowMs: number): Ranking {
   let firstWithRoom: Ranked | undefined;
   let firstFree: Ranked | undefined;
   let isFull = true;
-  for (let index = 0; index < paces.length; index += 1) {
+  const order = lookOrder(table);
+  for (let at = 0; at < paces.length; at += 1) {
+    const index = order?.[at] ?? at;
     const pace = paces[index] ?? Infinity;
     const host = hosts[index];
     if (pace === Infinity || host === undefined || (tried.size > 0 && tried.has(host))) continue;

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { DistccHost } from '../distcc/host-list.ts';
 import { DistccError } from '../distcc/errors.ts';
-import { newPacketCache, type PacketCache } from '../distcc/sent-files.ts';
+import type { PacketCache } from '../distcc/sent-files.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { DistccReady } from './host.ts';
 import { noteRoundTrip, type HostRecord } from './pace.ts';
@@ -27,10 +27,6 @@ export type Authenticate = (
   stream: Duplex,
   peer: { readonly host: string; readonly principal: string | undefined },
 ) => Promise<void>;
-
-const noGssApi: Authenticate = async () => {
-  throw new DistccError('REFUSED', 'GSS-API (,auth) is not supported yet');
-};
 
 const connectTimeoutMs = 5000;
 
@@ -83,8 +79,9 @@ function openProgram([file, ...args]: readonly [string, ...string[]], env: Envir
   return stream;
 }
 
-export function distccWay(env: Environment, authenticate: Authenticate = noGssApi): DistccWay {
-  return { open: openWith(env, authenticate), packets: newPacketCache() };
+/** `packets`: shared by ways that differ in the environment alone. */
+export function distccWay(env: Environment, authenticate: Authenticate, packets: PacketCache): DistccWay {
+  return { open: openWith(env, authenticate), packets };
 }
 
 function openWith(env: Environment, authenticate: Authenticate): OpenDistcc {

@@ -22,6 +22,7 @@ test('what is wrong is marked in the text, in both syntaxes', () => {
   assert.deepEqual(marked('ok:8475 box:0 box/x'), [':0', '/x']);
   assert.deepEqual(marked('distcc://a/8,lzo distcc://b,cpp'), [',cpp']);
   assert.deepEqual(marked('distcc://a distcc://localhost/2'), ['localhost/2']);
+  assert.deepEqual(marked('distcc://+zeroconf distcc://--randomize distcc://--localslots=2'), ['--localslots=2']);
   assert.deepEqual(marked('a,lzo  b,cpp # c,cpp'), [',cpp']);
   assert.deepEqual(marked('grpc://a b,lzo'), [',lzo']);
   assert.deepEqual(marked('a localhost:3632'), ['localhost:3632']);

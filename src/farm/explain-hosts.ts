@@ -80,11 +80,14 @@ function hostMeaning({ transport, limit, protocol, auth, down }: DistccHost): st
   return `${parts.join('; ')}${down ? '; listed as down: not used' : ''}`;
 }
 
+// What can stand behind `distcc://`.
+const ownWords: ReadonlySet<DistccWord['meaning']['kind']> = new Set(['host', 'zeroconf', 'randomize']);
+
 function explainOwn(word: string, offset: number): ExplainedWord {
   if (word.startsWith('distcc://')) {
     const head = 'distcc://'.length;
     const parsed = parseDistccWord(word.slice(head), offset + head);
-    if (parsed.mistakes.length === 0 && parsed.meaning.kind !== 'host') {
+    if (parsed.mistakes.length === 0 && !ownWords.has(parsed.meaning.kind)) {
       return { text: word, offset, meaning: '', mistakes: [noNetworkHost(parsed)] };
     }
     const { text: _, ...explained } = explainDistcc(parsed);
@@ -113,10 +116,9 @@ function ownMistake(word: string, offset: number, why: string): WordMistake {
     return { weight: 'error', offset: offset + from, length: to - from, what: why, remedy: formsOf };
   }
   const at = Math.max(0, word.search(/[,@]/));
-  const remedy =
-    inDistcc.meaning.kind === 'host'
-      ? `write distcc://${word}, or put the list into DISTCC_HOSTS`
-      : 'put the list into DISTCC_HOSTS';
+  const remedy = ownWords.has(inDistcc.meaning.kind)
+    ? `write distcc://${word}, or put the list into DISTCC_HOSTS`
+    : 'put the list into DISTCC_HOSTS';
   const what = `"${word.slice(at)}" belongs to distcc’s lists`;
   return { weight: 'error', offset: offset + at, length: word.length - at, what, remedy };
 }

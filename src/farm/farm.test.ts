@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
 import {
+  closeFarm,
   enterHome,
   leaveHome,
   leavePlace,
@@ -41,7 +42,7 @@ function steppedClock() {
 }
 
 /** A farm whose hosts all answer, with the toolchain and as many slots as the setting says. */
-function farmOf(setting: string, memoryKb = 0, slots = 1) {
+function farmOf(setting: string, memoryKb = 0, slots = 1, chance?: () => number) {
   const parsed = parseHosts(setting);
   assert.ok(parsed.kind === 'hosts');
   const client: Partial<ReapiClient> = {
@@ -57,7 +58,7 @@ function farmOf(setting: string, memoryKb = 0, slots = 1) {
     close: () => undefined,
   };
   const clock = steppedClock();
-  const farm = newFarm(parsed.hosts, { connect: () => client as ReapiClient, clock });
+  const farm = newFarm(parsed.hosts, { connect: () => client as ReapiClient, clock, chance });
   const ask = (key: string, more: Partial<PlaceRequest> = {}): Promise<Choice> =>
     takePlace(farm, {
       build: 'one',
@@ -86,6 +87,28 @@ const finished = { elapsedMs: 10_000, hostMs: 0, waitMs: 0, peakKb: 0, transfer:
 test('jobs that come at once are spread over the hosts by their slots', async () => {
   assert.deepEqual(await placesOf(farmOf('one/4 two/4'), 2), { one: 1, two: 1 });
   assert.deepEqual(await placesOf(farmOf('small/2 large/6'), 8), { small: 2, large: 6 });
+});
+
+test('of equal hosts the first of the setting is taken, or any where chance decides', async () => {
+  const first = async (chance?: () => number): Promise<string> => {
+    const { farm, ask } = farmOf('a b c', 0, 1, chance);
+    const choice = await ask('x');
+    closeFarm(farm);
+    return nameOf(choice);
+  };
+  assert.equal(await first(), 'a');
+  let seed = 7;
+  const chance = (): number => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;
+  const taken: Record<string, number> = {};
+  for (let times = 0; times < 300; times += 1) {
+    const name = await first(chance);
+    taken[name] = (taken[name] ?? 0) + 1;
+  }
+  assert.deepEqual(Object.keys(taken).toSorted(), ['a', 'b', 'c']);
+  assert.ok(
+    Object.values(taken).every((times) => times > 60),
+    JSON.stringify(taken),
+  );
 });
 
 test('a host that announces a million slots has as many as a box may have', async () => {

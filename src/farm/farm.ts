@@ -124,7 +124,7 @@ export function newFarm(specs: readonly HostSpec[], world: HostWorld, memory: Fa
     return host;
   });
   const home = memory.box;
-  const table = newTable(hosts, changes);
+  const table = newTable(hosts, changes, world.chance);
   return {
     hosts,
     table,

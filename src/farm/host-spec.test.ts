@@ -87,6 +87,17 @@ test('hosts of distcc are what follows their scheme, as distcc writes it', () =>
   assert.equal(distcc('old,down'), undefined);
 });
 
+test('words of distcc’s about all of its hosts', () => {
+  const said = (text: string): unknown => {
+    const parsed = parseHosts(text);
+    return parsed.kind === 'hosts' ? [parsed.hosts.length, parsed.zeroconf, parsed.randomize] : parsed.why;
+  };
+  assert.deepEqual(said('distcc://a box'), [2, false, false]);
+  assert.deepEqual(said('distcc://+zeroconf distcc://a'), [1, true, false]);
+  assert.deepEqual(said('distcc://a distcc://--randomize'), [1, false, true]);
+  assert.match(String(said('distcc://--localslots=2')), /no host/);
+});
+
 test('no text makes the parser throw', () => {
   fc.assert(
     fc.property(fc.string(), fc.boolean(), (text, distcc) =>

@@ -1,5 +1,6 @@
 // How hosts are written: `name`, `name:port/slots`, `grpc://…`, `grpcs://…`, `ssh://user@name:port`, `unix:/path`,
-// `distcc://` and a host as distcc writes it, separated by white space. Pure. A word that does not parse is an error that
+// `distcc://` and a host as distcc writes it, or a word about its hosts (`+zeroconf`, `--randomize`), separated by white
+// space. Pure. A word that does not parse is an error that
 // names the word; no host is ever guessed.
 import type { DistccHost } from '../distcc/host-list.ts';
 import { parseDistccWord } from '../distcc/host-words.ts';
@@ -34,13 +35,23 @@ export type HostSpec = {
 };
 
 export type ParsedHosts =
-  | { readonly kind: 'hosts'; readonly hosts: readonly HostSpec[] }
+  | {
+      readonly kind: 'hosts';
+      readonly hosts: readonly HostSpec[];
+      /** Those servers of distcc's as well that announce themselves. */
+      readonly zeroconf: boolean;
+      /** Of equal hosts none comes first. */
+      readonly randomize: boolean;
+    }
   | { readonly kind: 'invalid'; readonly word: string; readonly why: string };
 
 export const nativePort = 8475;
 const maxSlots = 4096;
 
-type Word = { readonly kind: 'host'; readonly host: HostSpec } | { readonly kind: 'bad'; readonly why: string };
+type Word =
+  | { readonly kind: 'host'; readonly host: HostSpec }
+  | { readonly kind: 'zeroconf' | 'randomize' }
+  | { readonly kind: 'bad'; readonly why: string };
 
 const bad = (why: string): Word => ({ kind: 'bad', why });
 
@@ -106,13 +117,18 @@ function parseDistcc(text: string): Word {
   const mistake = mistakes.find(({ weight }) => weight === 'error');
   if (mistake !== undefined) return bad(`${mistake.what}; ${mistake.remedy}`);
   if (meaning.kind === 'localhost') return bad('localhost is not a network host: 127.0.0.1 is');
+  if (meaning.kind === 'zeroconf' || meaning.kind === 'randomize') return { kind: meaning.kind };
   if (meaning.kind !== 'host') return bad(`"${text}" is no host on the network`);
   const { host } = meaning;
-  const { transport, limit } = host;
+  const { transport } = host;
   // Both end up among a program's arguments.
   const words = [transport.host, transport.kind === 'ssh' ? (transport.user ?? '') : ''];
   if (words.some((word) => word.startsWith('-'))) return bad('a name that begins with a dash');
-  return { kind: 'host', host: { name: distccScheme + host.name, address: { kind: 'distcc', host }, slots: limit } };
+  return { kind: 'host', host: distccSpec(host) };
+}
+
+export function distccSpec(host: DistccHost): HostSpec {
+  return { name: distccScheme + host.name, address: { kind: 'distcc', host }, slots: host.limit };
 }
 
 function splitUser(text: string): { user: string | undefined; authority: string } {
@@ -123,11 +139,16 @@ function splitUser(text: string): { user: string | undefined; authority: string 
 /** Parses a hosts setting such as SHOAL_HOSTS. An empty one is a farm of no hosts. */
 export function parseHosts(text: string): ParsedHosts {
   const hosts: HostSpec[] = [];
+  const said = { zeroconf: false, randomize: false };
   for (const word of text.split(/\s+/).filter((part) => part !== '')) {
     const parsed = parseWord(word);
     if (parsed.kind === 'bad') return { kind: 'invalid', word, why: parsed.why };
+    if (parsed.kind !== 'host') {
+      said[parsed.kind] = true;
+      continue;
+    }
     const { address } = parsed.host;
     if (address.kind !== 'distcc' || !address.host.down) hosts.push(parsed.host);
   }
-  return { kind: 'hosts', hosts };
+  return { kind: 'hosts', hosts, ...said };
 }

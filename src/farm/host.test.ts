@@ -5,6 +5,7 @@ import { realClock } from '../observe/clock.ts';
 import { forgive, isAside, setAside } from './aside.ts';
 import { closeFarm, newFarm, reachAll, takePlace, warm, type Farm } from './farm.ts';
 import { parseHosts } from './host-spec.ts';
+import { trouble } from './host.ts';
 import { expectedWork } from './work.ts';
 
 const toolchain = { hash: 'a'.repeat(64), sizeBytes: 1 };
@@ -100,4 +101,23 @@ test('a host whose address cannot be reached from this box rests, and says why',
   const state = farm.hosts[0]?.state;
   assert.ok(state?.kind === 'resting' && state.why === 'this box belongs to no farm');
   closeFarm(farm);
+});
+
+test('a host of distcc rests as long as it is said to; without that, longer with each failure', () => {
+  const clock = { nowMs: () => 0, after: () => ({ cancel: () => undefined }) };
+  const rests = (setting: string, distccRestMs?: number): readonly number[] => {
+    const parsed = parseHosts(setting);
+    assert.ok(parsed.kind === 'hosts');
+    const world = { connect: (): never => assert.fail(), clock, distccRestMs };
+    const [host] = newFarm(parsed.hosts, world).hosts;
+    assert.ok(host !== undefined);
+    return [1, 2, 3].map(() => {
+      const state = trouble(host, world, 'gone');
+      return state.kind === 'resting' ? state.untilMs : NaN;
+    });
+  };
+  assert.deepEqual(rests('distcc://box'), [1000, 2000, 4000]);
+  assert.deepEqual(rests('distcc://box', 60_000), [60_000, 60_000, 60_000]);
+  assert.deepEqual(rests('distcc://box', 0), [0, 0, 0]);
+  assert.deepEqual(rests('box', 0), [1000, 2000, 4000]);
 });

@@ -3,8 +3,8 @@
 //   idle ──reach()──▶ connecting ──▶ ready ──trouble()──▶ resting ──time──▶ idle
 //                         └──────────trouble()──────────────▲
 //
-// A host rests for a second after its first failure, twice as long after each further one, a minute at most; one job
-// done clears its record. Only what is the host's own fault counts: a user's compile error never does.
+// A host rests for a second after its first failure, twice as long after each further one, a minute at most (one of distcc's
+// as long as DISTCC_BACKOFF_PERIOD says); one job done clears its record. Only what is the host's own fault counts: a user's compile error never does.
 import type { DistccHost } from '../distcc/host-list.ts';
 import type { Clock } from '../observe/clock.ts';
 import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
@@ -159,6 +159,10 @@ export type HostWorld = {
   /** A farm without hosts of distcc's needs none. */
   readonly distcc?: DistccWay;
   readonly clock: Clock;
+  /** How long a host of distcc rests after any failure, where somebody has said so. */
+  readonly distccRestMs?: number | undefined;
+  /** Chooses among equal hosts; otherwise the first of the setting is taken. */
+  readonly chance?: (() => number) | undefined;
 };
 
 /** It is neither connected nor being connected, and has rested enough if it failed. */
@@ -231,7 +235,8 @@ async function open(host: Host, world: HostWorld, isMeant: () => boolean): Promi
 export function trouble(host: Host, world: HostWorld, why: string, gently = false): HostState {
   leave(host, gently);
   host.failures += 1;
-  const restMs = Math.min(longestRestMs, firstRestMs * 2 ** (host.failures - 1));
+  const own = host.spec.address.kind === 'distcc' ? world.distccRestMs : undefined;
+  const restMs = own ?? Math.min(longestRestMs, firstRestMs * 2 ** (host.failures - 1));
   const resting: HostState = { kind: 'resting', untilMs: world.clock.nowMs() + restMs, why };
   become(host, resting);
   return resting;

@@ -38,6 +38,7 @@ export type Table = {
   /** By toolchain and kind of work: each host's pace, Infinity where it cannot do that. */
   readonly paces: Map<string, Float64Array>;
   readonly changes: HostChanges;
+  readonly chance: (() => number) | undefined;
 };
 
 // A build has a few compilers and kinds of work; what comes and goes is not kept for ever.
@@ -47,8 +48,9 @@ const othersHalfLifeMs = 10_000;
 // What an overdue job still needs, of what it has taken so far: nobody knows.
 const overdueShare = 0.25;
 
-export function newTable(hosts: readonly Host[], changes: HostChanges): Table {
-  return { hosts, rows: new Float64Array(hosts.length * columns), paces: new Map(), changes };
+/** `chance`: of equal hosts any may be the first. */
+export function newTable(hosts: readonly Host[], changes: HostChanges, chance?: () => number): Table {
+  return { hosts, rows: new Float64Array(hosts.length * columns), paces: new Map(), changes, chance };
 }
 
 export const rowAt = (index: number): number => index * columns;
@@ -96,6 +98,17 @@ type Kind = { readonly toolchain: DigestKey; readonly kind: WorkKind; readonly b
 
 function paceOf({ state, record }: Host, kind: Kind): number {
   return state.kind === 'ready' && hasCompiler(state, kind) ? paceFor(record, kind.kind) : Infinity;
+}
+
+/** In which order to look at the hosts; undefined for their own. */
+export function lookOrder({ hosts, chance }: Table): readonly number[] | undefined {
+  if (chance === undefined) return undefined;
+  const order = Array.from(hosts, (_, index) => index);
+  for (let left = order.length - 1; left > 0; left -= 1) {
+    const other = Math.floor(chance() * (left + 1));
+    [order[left], order[other]] = [order[other] ?? 0, order[left] ?? 0];
+  }
+  return order;
 }
 
 /** The toolchain's digest, and whether the job may go to a server of distcc's protocol. */

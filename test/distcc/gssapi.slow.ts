@@ -1,12 +1,23 @@
 // GSS-API with a real KDC: Debian's distcc against our distccd --auth, our client's side against Debian's, and both of ours.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { userIds } from '../../bench/sides/listening.ts';
 import { waitUntil } from '../../bench/wait.ts';
 import { openAuthenticator } from '../../src/distcc/gss-authenticator.ts';
@@ -188,6 +199,99 @@ test('our client at a server without --auth, and at one that says nothing, is no
   assert.match(await ours(plain.port, 'alice'), /has ended the connection|as one with --auth/);
   await plain.stop();
 });
+
+/** A whole build of ours, by a host that is marked `,auth`. */
+function build({ port }: Daemon, user: string | undefined, options: Build = {}): Built {
+  const {
+    command = ['run', '--', 'gcc', '-O1', '-c', 'x.c'],
+    named = `,auth=${boxName}`,
+    list = 'SHOAL_HOSTS',
+  } = options;
+  const home = mkdtempSync(join(directory, 'build-'));
+  const summary = join(home, 'summary.json');
+  const ticket = user === undefined ? { KRB5CCNAME: join(directory, 'none') } : realm.ticketOf(user);
+  rmSync(join(directory, 'x.o'), { force: true });
+  const { PATH } = process.env;
+  const { KRB5_CONFIG } = realm.env;
+  const host = `127.0.0.1:${port}/4${named}`;
+  const own = { PATH, HOME: home, XDG_CACHE_HOME: join(directory, 'cache'), SHOAL_SUMMARY: summary, KRB5_CONFIG };
+  const env = { ...own, ...ticket, [list]: list === 'SHOAL_HOSTS' ? `distcc://${host}` : host, ...options.env };
+  const run = (words: readonly string[]): Ran =>
+    spawnSync(process.execPath, [main, ...words], { cwd: directory, env, encoding: 'utf8', timeout: 100_000 });
+  return { ran: run(command), run, summary };
+}
+
+type Ran = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
+type Built = { readonly ran: Ran; readonly run: (words: readonly string[]) => Ran; readonly summary: string };
+type Build = {
+  readonly command?: readonly string[];
+  readonly named?: string;
+  readonly list?: 'SHOAL_HOSTS' | 'DISTCC_HOSTS';
+  readonly env?: NodeJS.ProcessEnv;
+};
+
+const main = fileURLToPath(new URL('../../shoal/main.js', import.meta.url));
+const runtime = '/tmp/shoal-0';
+const helpersLeft = (): readonly string[] =>
+  existsSync(runtime) ? readdirSync(runtime).filter((name) => name.startsWith('gss')) : [];
+
+function madeHere(): Buffer {
+  assert.equal(spawnSync('/usr/bin/gcc', ['-O1', '-c', 'x.c', '-o', 'here.o'], { cwd: directory }).status, 0);
+  return readFileSync(join(directory, 'here.o'));
+}
+
+for (const kind of ['stock', 'ours'] as const) {
+  test(`a whole build at ${kind === 'stock' ? 'stock' : 'our'} distccd --auth`, () =>
+    withServer(kind, [], async (daemon) => {
+      writeFileSync(join(directory, 'Makefile'), 'x.o: x.c\n\tgcc -O1 -c x.c\n');
+      const strict = { SHOAL_STRICT: '1' };
+      for (const options of [
+        { command: ['make', 'x.o'], env: strict },
+        { named: `,lzo,auth=${boxName}`, list: 'DISTCC_HOSTS', env: strict },
+        { named: `,lzo,cpp,auth=${boxName}`, env: strict },
+      ] as const) {
+        const { ran, summary } = build(daemon, 'alice', options);
+        assert.equal(ran.status, 0, ran.stderr + daemon.log());
+        assert.equal((JSON.parse(readFileSync(summary, 'utf8')) as { remote: number }).remote, 1);
+        assert.deepEqual(readFileSync(join(directory, 'x.o')), madeHere());
+        assert.deepEqual(helpersLeft(), []);
+      }
+    }));
+
+  test(`without a ticket a build is made here, and says why: ${kind} distccd`, () =>
+    withServer(kind, [], async (daemon) => {
+      const { ran, run, summary } = build(daemon, undefined);
+      assert.equal(ran.status, 0, ran.stderr);
+      const { reasons } = JSON.parse(readFileSync(summary, 'utf8')) as { reasons: unknown };
+      assert.deepEqual(reasons, { 'no-worker': 1 });
+      assert.match(ran.stderr, /no worker can be reached.*GSS-API: .*credential/i);
+      assert.match(run(['hosts']).stdout, /GSS-API: .*credential/i);
+      assert.deepEqual(readFileSync(join(directory, 'x.o')), madeHere());
+      assert.deepEqual(helpersLeft(), []);
+    }));
+}
+
+test('builds of one daemon prove to be whoever their own environments say', () =>
+  withServer('ours', [], async (daemon) => {
+    const { run } = build(daemon, undefined);
+    const lasting = spawn(process.execPath, [main, 'daemon'], {
+      env: { PATH: process.env['PATH'], HOME: mkdtempSync(join(directory, 'daemon-')) },
+      stdio: 'ignore',
+    });
+    const ended = once(lasting, 'close');
+    await waitUntil('it answers', 10_000, () => run(['status']).status === 0);
+    for (const user of ['alice', undefined, 'bob']) {
+      const { ran, summary } = build(daemon, user);
+      assert.equal(ran.status, 0, ran.stderr);
+      const { remote } = JSON.parse(readFileSync(summary, 'utf8')) as { remote: number };
+      assert.equal(remote, user === undefined ? 0 : 1);
+      if (user !== undefined) assert.match(daemon.log(), new RegExp(`is ${user}@SHOAL`));
+    }
+    assert.ok(helpersLeft().length > 0);
+    run(['stop']);
+    await ended;
+    assert.deepEqual(helpersLeft(), []);
+  }));
 
 const malformed: Readonly<Record<string, Buffer>> = {
   'no token': Buffer.from('*DIST00000001'),
