@@ -79,8 +79,8 @@ function specsFor(farms: Farms, hosts: string | undefined): Meant | string {
 // Answers come within some 100 ms; a build that knows of workers does not wait for more.
 const hearMs = 400;
 const heardForMs = 60_000;
-// Avahi takes its time; nothing is known of such hosts otherwise.
-const hearDistccMs = 1000;
+// Nothing is known of such hosts otherwise; it mostly takes a third of that.
+const hearDistccMs = 1500;
 
 /** Asks the network for the hosts that a build may have by that alone. */
 export async function hearHosts(farms: Farms, settings: Settings): Promise<void> {

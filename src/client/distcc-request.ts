@@ -10,6 +10,7 @@ import { directoryPackets, filePackets, linkPackets, ownDirectoryPackets } from 
 import { argvForFiles, argvForSource, compilerName, type ServerCommand } from '../distcc/server-argv.ts';
 import type { DistccWay } from '../farm/distcc-host.ts';
 import type { DistccReady } from '../farm/host.ts';
+import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey } from '../reapi/digest.ts';
 import type { JobClosure } from './closure.ts';
 import type { ExecuteEnd } from './execute.ts';
@@ -20,7 +21,8 @@ import type { PlannedOutput, UnderstoodJob } from './understand.ts';
 /** A job that may go to servers of distcc's protocol, with what all attempts at it share. */
 export type DistccJob = {
   readonly understood: UnderstoodJob;
-  readonly closure: JobClosure;
+  /** Undefined where it could not be worked out: then the job is preprocessed here, whoever takes it. */
+  readonly closure: JobClosure | undefined;
   readonly preprocess: Preprocess;
   /** What that gave: done once, however many hosts are tried. */
   made: Promise<Made> | undefined;
@@ -44,8 +46,28 @@ export function mayGoByDistcc({ unit, outputs, request }: UnderstoodJob): boolea
   );
 }
 
+// Why a closure is not known; none of that matters once the source is preprocessed. What the assembler reads does.
+const closureReasons: ReadonlySet<ReasonId> = new Set([
+  'computed-include',
+  'timestamp-macro',
+  'embed',
+  'path-encoding',
+  'hard-links',
+  'header-unreadable',
+]);
+
+/** Whether a job that cannot go to a worker for that reason may go to servers of distcc's protocol. */
+export function mayGoPreprocessed(job: UnderstoodJob, reason: ReasonId): boolean {
+  return closureReasons.has(reason) && !job.unit.preprocessed && mayGoByDistcc(job);
+}
+
+// The middle of what was seen: 40 KB of C, 2 MB of C++.
+const usualSourceBytes = 300_000;
+
 /** About what such a host is sent: what preprocessing leaves is as large as what it reads. */
-export function distccBytes({ files }: JobClosure): number {
+export function distccBytes(closure: JobClosure | undefined): number {
+  if (closure === undefined) return usualSourceBytes;
+  const { files } = closure;
   return files.reduce((sum, { digest }) => sum + digest.sizeBytes, 0);
 }
 
@@ -74,9 +96,13 @@ function commandOf({ request, toolchain, unit }: UnderstoodJob): ServerCommand {
 // No variable goes along.
 const searchVariables = ['CPATH', 'C_INCLUDE_PATH', 'CPLUS_INCLUDE_PATH', 'OBJC_INCLUDE_PATH'] as const;
 
+type FilesJob = DistccJob & { readonly closure: JobClosure };
+
 /** Whether the server is to preprocess: where it cannot have the job's files as they are, this box does it. */
-function takesFiles({ server }: DistccReady, { understood, closure }: DistccJob): boolean {
+function takesFiles({ server }: DistccReady, job: DistccJob): job is FilesJob {
+  const { understood, closure } = job;
   const { unit, outputs } = understood;
+  if (closure === undefined) return false;
   if (server.protocol !== 3 || unit.preprocessed || understood.sourceDateEpoch) return false;
   if (searchVariables.some((name) => valueOf(understood.request.env, name) !== undefined)) return false;
   const asked = outputs.filter(({ kind }) => kind === 'dependencies');
@@ -137,7 +163,7 @@ function leftToServer(understood: UnderstoodJob): {
 }
 
 /** @throws FileChangedError if the content of a file is gone. */
-function prepareFiles({ understood, closure, way }: DistccJob): Prepared {
+function prepareFiles({ understood, closure, way }: FilesJob): Prepared {
   const { directories, isLeft } = leftToServer(understood);
   const parts: Buffer[][] = directories.map(ownDirectoryPackets);
   // Directories that need no file of their own to be there.
@@ -175,17 +201,22 @@ export type NotPrepared = Extract<ExecuteEnd, { readonly kind: 'job-fault' }>;
 type Made = {
   readonly waitStatus: number;
   readonly stderr: Buffer;
+  /** The assembler shall read a file, which the server does not have. */
+  readonly readsMore: boolean;
   source: { readonly version: 1 | 2; readonly body: Buffer };
 };
 
 const noBytes = Buffer.alloc(0);
 const mostSourceBytes = 128 << 20;
+const assemblersFiles = ['.incbin', '.include \\"'];
 
 async function make({ understood, closure, preprocess }: DistccJob): Promise<Made> {
-  if (understood.unit.preprocessed)
-    return { waitStatus: 0, stderr: noBytes, source: { version: 1, body: closure.source.bytes() } };
+  if (understood.unit.preprocessed && closure !== undefined)
+    return { waitStatus: 0, stderr: noBytes, readsMore: false, source: { version: 1, body: closure.source.bytes() } };
   const { waitStatus, stderr, text } = await preprocess();
-  return { waitStatus, stderr, source: { version: 1, body: text } };
+  // Where the closure is known, these are in it, or are why it is not.
+  const readsMore = closure === undefined && assemblersFiles.some((word) => text.includes(word));
+  return { waitStatus, stderr, readsMore, source: { version: 1, body: text } };
 }
 
 function bodyFor(made: Made, version: 1 | 2): Buffer {
@@ -201,6 +232,7 @@ async function prepareSource(job: DistccJob, version: 1 | 2): Promise<Prepared |
   const made = await job.made;
   if (made.waitStatus !== 0)
     return { kind: 'job-fault', reason: 'preprocessing-failed', detail: understood.unit.source };
+  if (made.readsMore) return { kind: 'job-fault', reason: 'incbin', detail: understood.unit.source };
   const body = bodyFor(made, version);
   const command = commandPackets(argvForSource(commandOf(understood)));
   const request = [packet('DIST', version), ...command, packet('DOTI', body.length), body];

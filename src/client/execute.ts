@@ -26,7 +26,8 @@ const executeDeadlineMs = 10 * 60_000;
 const mostMends = 2;
 
 export type Execution = {
-  readonly action: PlannedAction;
+  /** Undefined for jobs that no worker can be given. */
+  readonly action: PlannedAction | undefined;
   /** An action that had the same result to give, if one is remembered. */
   readonly earlier: Digest | undefined;
   readonly signal: AbortSignal;
@@ -39,7 +40,7 @@ export type Execution = {
 };
 
 /** One with the client that counts what it sends and receives. */
-type Running = Execution & { readonly client: ReapiClient };
+type Running = Execution & { readonly client: ReapiClient; readonly action: PlannedAction };
 
 export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & {
   /** What the host has more of; undefined where all of it came along. */
@@ -213,7 +214,9 @@ async function recalled(job: Running): Promise<DoneOutcome | undefined> {
 }
 
 export async function executeOn(ready: NativeReady, execution: Execution): Promise<ExecuteEnd> {
-  const job: Running = { ...execution, client: ready.client.metered(execution.traffic) };
+  const { action, traffic } = execution;
+  if (action === undefined) return { kind: 'job-fault', reason: 'client-failed', detail: 'a job without an action' };
+  const job: Running = { ...execution, action, client: ready.client.metered(traffic) };
   try {
     const before = await recalled(job);
     if (before !== undefined) return before;

@@ -21,7 +21,7 @@ import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
 import { makeAction, type PlannedAction } from './action.ts';
 import { closureStands, findClosure, layInputs, type JobClosure } from './closure.ts';
-import { distccBytes, mayGoByDistcc, type DistccJob } from './distcc-request.ts';
+import { distccBytes, mayGoByDistcc, mayGoPreprocessed, type DistccJob } from './distcc-request.ts';
 import { blame, noteSuccess } from './faults.ts';
 import { resultKey } from './result-key.ts';
 import type { Completed, LauncherRequest } from './launcher-wire.ts';
@@ -152,10 +152,12 @@ async function sendJob(
   let isFresh = epochs.isSince(epoch, arrival);
   for (let plans = 0; plans < mostPlans; plans += 1) {
     const planned = planAction(world, session, { job, epoch });
+    const sending = { understood: job, signal, draft, preprocess };
+    // What is preprocessed now is as it was when the job came, or younger.
+    if (planned.kind === 'here' && mayGoPreprocessed(job, planned.reason) && hasDistcc(session.farm, preprocess))
+      return executeSomewhere(world, session, { ...sending, ...unplanned, why: planned });
     const answer =
-      planned.kind === 'here'
-        ? planned
-        : await executeSomewhere(world, session, { ...planned, understood: job, signal, draft, preprocess });
+      planned.kind === 'here' ? planned : await executeSomewhere(world, session, { ...sending, ...planned });
     if (answer.kind === 'here' && answer.reason === 'file-changed') {
       // Its content is gone: neither this job nor another that shares the layer can be given it.
       if (session.layer.present.has(answer.detail)) removePath(session.layer, answer.detail);
@@ -200,7 +202,17 @@ function planAction(
   }
 }
 
-type Sending = Planned & {
+/** What it reads is not known: only hosts that take preprocessed source can do it. */
+type Unplanned = Readonly<Record<'closure' | 'action' | 'key', undefined>> & { readonly why: RunHere };
+
+const unplanned = { kind: 'unplanned', closure: undefined, action: undefined, key: undefined } as const;
+
+function hasDistcc({ world, hosts }: Farm, preprocess: Preprocess | undefined): boolean {
+  if (world.distcc === undefined || preprocess === undefined) return false;
+  return hosts.some(({ spec }) => spec.address.kind === 'distcc');
+}
+
+type Sending = (Planned | (Unplanned & { readonly kind: 'unplanned' })) & {
   readonly understood: UnderstoodJob;
   readonly signal: AbortSignal;
   readonly draft: Draft;
@@ -233,7 +245,7 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
       return notedHere(
         farm,
         { known, needed: work },
-        last ?? { kind: 'here', reason: choice.reason, detail: choice.detail },
+        last ?? stayOf(sending) ?? { kind: 'here', reason: choice.reason, detail: choice.detail },
       );
     if (choice.kind === 'here') return chosenHere(farm, choice.stay);
     draft.onPlace?.(choice.place.host.spec.name);
@@ -268,6 +280,11 @@ async function executeSomewhere(world: ClientWorld, session: Session, sending: S
   return notedHere(farm, { known, needed: work }, last ?? { kind: 'here', reason: 'worker-failed', detail: '' });
 }
 
+/** No host there could be sent it: it stays for the reason that it would without any. */
+function stayOf(sending: Sending): RunHere | undefined {
+  return sending.kind === 'unplanned' ? sending.why : undefined;
+}
+
 type Result = {
   readonly sending: Sending;
   readonly end: Digest;
@@ -278,6 +295,7 @@ type Result = {
 /** For the next time; and it may be proved. What a host of distcc gives is approximate, and proves nothing. */
 function noteResult(world: ClientWorld, session: Session, { sending, end, answer, place }: Result): void {
   const { understood, closure, key } = sending;
+  if (closure === undefined) return;
   if (key !== undefined && succeeded(answer)) world.results.remember(key, end);
   const { completed } = answer;
   mayProve(world, session, { job: understood, closure, host: place.host, completed, chance: world.chance() });
@@ -301,7 +319,7 @@ function needingMore(work: Work, { ready }: Place): Work {
 
 function placeRequest(
   session: Session,
-  { understood, signal }: Sending,
+  { kind, understood, signal }: Sending,
   { work, tried, distcc }: Pick<PlaceRequest, 'work' | 'tried'> & { readonly distcc: DistccJob | undefined },
 ): PlaceRequest {
   return {
@@ -313,6 +331,7 @@ function placeRequest(
     inputBytes: Math.ceil(session.layer.sizeBytes / Math.max(1, session.jobs.size)),
     distccBytes: distcc === undefined ? undefined : distccBytes(distcc.closure),
     mayRunHere: session.settings.mostFallbacks === undefined,
+    onlyDistcc: kind === 'unplanned',
     signal,
   };
 }
@@ -327,11 +346,9 @@ function chosenHere(farm: Farm, stay: Stay): RunHere {
 }
 
 /** A build names each object once; how it is optimised says as much about its time as its language. */
-function workNameOf({ unit, outputs, request }: UnderstoodJob, { files, source }: JobClosure): WorkName {
+function workNameOf({ unit, outputs, request }: UnderstoodJob, closure: JobClosure | undefined): WorkName {
   const optimised = request.argv.some((word) => /^-O([1-9sz]|fast)?$/.test(word) && word !== '-O0');
-  let bytes = 0;
-  for (const { digest } of files) bytes += digest.sizeBytes;
-  const size = readSize(bytes, source.digest.sizeBytes);
+  const size = readSize(distccBytes(closure), closure?.source.digest.sizeBytes ?? 0);
   return { key: outputs[0]?.target ?? unit.source, kind: optimised ? `${unit.language} -O` : unit.language, size };
 }
 

@@ -27,6 +27,8 @@ export type Asked = Bytes & {
   /** Hosts that this job has already been to. */
   readonly tried: ReadonlySet<Host>;
   readonly mayRunHere: boolean;
+  /** What it reads is not known: only who takes preprocessed source can do it. */
+  readonly onlyDistcc?: boolean | undefined;
 };
 
 /** A host as seen for one job; kept for `shoal explain`. */
@@ -60,8 +62,9 @@ const mostRanked = 6;
 // Nobody knows a queue that well, and an idle slot is lost: waiting has to save as much again as it takes.
 const isWorthQueueing = ({ ms, queueMs }: Ranked, freeMs: number): boolean => ms + queueMs < freeMs;
 
-export function neededOf({ toolchain, distccBytes }: Asked): Needed {
-  return { toolchain, byDistcc: distccBytes !== undefined };
+export function neededOf({ toolchain, distccBytes, onlyDistcc }: Asked): Needed {
+  if (onlyDistcc === true) return { toolchain, by: 'distcc' };
+  return { toolchain, by: distccBytes === undefined ? 'workers' : 'both' };
 }
 
 export function hasToolchain({ state }: Host, asked: Asked): boolean {
@@ -191,10 +194,11 @@ function whyNot(host: Host, asked: Asked): string {
       return 'not connected yet';
     case 'ready':
       if (state.speaks === 'distcc' && !hasToolchain(host, asked)) {
-        return neededOf(asked).byDistcc
-          ? 'has said that it lacks the compiler'
-          : "distcc's protocol cannot carry the compile";
+        return neededOf(asked).by === 'workers'
+          ? "distcc's protocol cannot carry the compile"
+          : 'has said that it lacks the compiler';
       }
+      if (state.speaks === 'reapi' && asked.onlyDistcc === true) return 'takes no preprocessed source';
       if (state.speaks === 'reapi' && !state.toolchains.has(toolchain)) {
         return `has ${state.toolchains.size} compilers, not ${toolchain.slice(0, 12)}`;
       }

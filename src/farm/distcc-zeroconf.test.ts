@@ -24,6 +24,7 @@ test('a system’s name as stock distcc was configured with it', () => {
 
 test('nonsense is no host, or one with the usual limit', () => {
   assert.equal(distccHostIn({ addresses: ['fe80::1'], port: 3632, txt: {} }), undefined);
+  assert.equal(distccHostIn({ addresses: ['127.0.0.1', '::1'], port: 3632, txt: {} }), undefined);
   assert.equal(distccHostIn({ addresses: ['box'], port: 3632, txt: {} }), undefined);
   for (const port of [0, 65_536, NaN, 1.5]) {
     assert.equal(distccHostIn({ addresses: ['10.0.0.2'], port, txt: {} }), undefined);

@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import type { Service } from 'bonjour-service';
 import type { DistccHost } from '../distcc/host-list.ts';
 import { announceService } from './discovery.ts';
-import { openBonjours, ownAddresses } from './mdns.ts';
+import { openBonjours, ownAddresses, search } from './mdns.ts';
 
 const type = 'distcc';
 const mostFound = 256;
@@ -26,8 +26,8 @@ export function distccHostIn({
   port,
   txt,
 }: Pick<Service, 'addresses' | 'port' | 'txt'>): DistccHost | undefined {
-  // Addresses of one link need its name.
-  const usable = (addresses ?? []).filter((address) => isIP(address) > 0 && !/^fe80:/i.test(address));
+  // Addresses of one link need its name; what is told of a loopback network is no news to others.
+  const usable = (addresses ?? []).filter((address) => isIP(address) > 0 && !/^(fe80:|127\.|::1$)/i.test(address));
   const host = usable.find((address) => isIP(address) === 4) ?? usable[0];
   if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
   const limit = limitIn((txt ?? {}) as Readonly<Record<string, unknown>>);
@@ -36,18 +36,43 @@ export function distccHostIn({
   return { name, transport: { kind: 'tcp', host, port }, limit, protocol: 1, auth: undefined, down: false };
 }
 
-/** Who answers in that time, in an order that does not depend on who was first. Never throws. */
+// Answers come within some 100 ms. A server does not repeat within a second what it has told somebody else: it is asked again.
+const quietMs = 400;
+const againMs = 700;
+const mostLooks = 4;
+
+/**
+ * Who answers in that time, or before nobody has for a while after somebody; in an order that does not depend on who was
+ * first. Never throws.
+ */
 export async function findDistccHosts(timeoutMs: number): Promise<readonly DistccHost[]> {
   const found = new Map<string, DistccHost>();
   const bonjours = await openBonjours(ownAddresses()).catch(() => []);
   if (bonjours.length === 0) return [];
-  for (const bonjour of bonjours) {
-    bonjour.find({ type }, (service) => {
+  await new Promise<void>((resolve) => {
+    let quiet: NodeJS.Timeout | undefined;
+    let looks = 0;
+    const look = (): void => {
+      looks += 1;
+      if (looks <= mostLooks) search({ bonjours, type, take, flooded: over });
+    };
+    const take = (service: Service): void => {
       const host = distccHostIn(service);
-      if (host !== undefined && found.size < mostFound) found.set(host.name, host);
-    });
-  }
-  await new Promise((resolve) => setTimeout(resolve, timeoutMs));
+      // It may have told the loopback network first: a search keeps to what it was told.
+      if (host === undefined) look();
+      if (host === undefined || found.has(host.name) || found.size >= mostFound) return;
+      found.set(host.name, host);
+      clearTimeout(quiet);
+      quiet = setTimeout(over, quietMs);
+    };
+    const again = setTimeout(look, againMs);
+    const last = setTimeout(() => over(), timeoutMs);
+    const over = (): void => {
+      for (const timer of [quiet, again, last]) clearTimeout(timer);
+      resolve();
+    };
+    look();
+  });
   for (const bonjour of bonjours) bonjour.destroy();
   return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -79,6 +79,7 @@ export type PlaceRequest = {
   readonly inputBytes: number;
   readonly distccBytes?: number | undefined;
   readonly mayRunHere: boolean;
+  readonly onlyDistcc?: boolean | undefined;
   readonly signal: AbortSignal;
 };
 
@@ -164,8 +165,8 @@ export async function reachAll({ hosts, world, closed }: Farm, patienceMs: numbe
 }
 
 export function askedOf(request: PlaceRequest): Asked {
-  const { toolchain, work, tried, inputBytes, distccBytes, mayRunHere } = request;
-  return { toolchain: digestKey(toolchain), work, tried, inputBytes, distccBytes, mayRunHere };
+  const { toolchain, work, tried, inputBytes, distccBytes, mayRunHere, onlyDistcc } = request;
+  return { toolchain: digestKey(toolchain), work, tried, inputBytes, distccBytes, mayRunHere, onlyDistcc };
 }
 
 /**
@@ -298,7 +299,7 @@ function pump(farm: Farm, most: number = Math.min(mostPassed, Math.ceil(mostComp
   keepTicking(farm);
 }
 
-const neededKey = (asked: Asked): string => `${asked.toolchain} ${neededOf(asked).byDistcc}`;
+const neededKey = (asked: Asked): string => `${asked.toolchain} ${neededOf(asked).by}`;
 
 /** What is known of its kind now may be more than when it came. */
 function refresh({ memory }: Farm, job: WaitingJob): boolean {

@@ -94,7 +94,10 @@ function fill(
   rows[row + column.keepsNothing] = ready.speaks === 'distcc' ? 1 : 0;
 }
 
-type Kind = { readonly toolchain: DigestKey; readonly kind: WorkKind; readonly byDistcc: boolean };
+/** The hosts that may do a job: workers, servers of distcc's protocol, or both. */
+export type Doers = 'both' | 'workers' | 'distcc';
+
+type Kind = { readonly toolchain: DigestKey; readonly kind: WorkKind; readonly by: Doers };
 
 function paceOf({ state, record }: Host, kind: Kind): number {
   return state.kind === 'ready' && hasCompiler(state, kind) ? paceFor(record, kind.kind) : Infinity;
@@ -111,12 +114,12 @@ export function lookOrder({ hosts, chance }: Table): readonly number[] | undefin
   return order;
 }
 
-/** The toolchain's digest, and whether the job may go to a server of distcc's protocol. */
-export type Needed = Pick<Kind, 'toolchain' | 'byDistcc'>;
+export type Needed = Pick<Kind, 'toolchain' | 'by'>;
 
 /** A server of distcc's protocol has whatever compiler it has not been found to lack. */
-export function hasCompiler(ready: ReadyHost, { toolchain, byDistcc }: Needed): boolean {
-  return ready.speaks === 'reapi' ? ready.toolchains.has(toolchain) : byDistcc && !ready.lacks.has(toolchain);
+export function hasCompiler(ready: ReadyHost, { toolchain, by }: Needed): boolean {
+  if (ready.speaks === 'reapi') return by !== 'distcc' && ready.toolchains.has(toolchain);
+  return by !== 'workers' && !ready.lacks.has(toolchain);
 }
 
 /** Makes the rows of all hosts that were touched anew; gives the hosts' paces for such work. */
@@ -131,7 +134,7 @@ export function look(table: Table, kind: Kind, nowMs: number): Float64Array {
     }
     touched.clear();
   }
-  const key = `${kind.toolchain} ${kind.byDistcc ? '+' : '-'}${kind.kind}`;
+  const key = `${kind.toolchain} ${kind.by} ${kind.kind}`;
   let known = paces.get(key);
   if (known === undefined) {
     known = Float64Array.from(hosts, (host) => paceOf(host, kind));
@@ -141,8 +144,8 @@ export function look(table: Table, kind: Kind, nowMs: number): Float64Array {
 }
 
 function kindOf(key: string): Kind {
-  const at = key.indexOf(' ');
-  return { toolchain: key.slice(0, at) as DigestKey, kind: key.slice(at + 2), byDistcc: key[at + 1] === '+' };
+  const [toolchain = '', by = '', ...kind] = key.split(' ');
+  return { toolchain: toolchain as DigestKey, by: by as Doers, kind: kind.join(' ') };
 }
 
 /** The least pace for such work among hosts with a free slot, Infinity if there is none. */

@@ -38,7 +38,7 @@ export function betterPlaces(table: Table, nowMs: number): (place: Place, asked:
   const leastPace = (asked: Asked): number => {
     const { kind } = asked.work;
     const needed = neededOf(asked);
-    const key = `${needed.toolchain} ${needed.byDistcc} ${kind}`;
+    const key = `${needed.toolchain} ${needed.by} ${kind}`;
     const known = paces.get(key) ?? leastIdlePace(table, { ...needed, kind }, nowMs);
     paces.set(key, known);
     return known;

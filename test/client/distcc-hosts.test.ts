@@ -132,6 +132,51 @@ test('what the protocol cannot carry stays, and says so; a worker takes it', asy
   }
 });
 
+const unknowable: Readonly<Record<string, string>> = {
+  'computed.c': '#define NAME(x) <x.h>\n#define PICK(a, b) a\n#include PICK(NAME(OWN_NAME), 1)\nint own = OWN;\n',
+  'dated.c': '#include "own.h"\nconst char when[] = __DATE__;\nint own = OWN;\n',
+  'stamped.cpp': '#include <string>\nstd::string when() { return __TIMESTAMP__; }\n',
+};
+
+test('what a job reads need not be known where it is preprocessed here: workers are not asked then', async () => {
+  box.write(unknowable);
+  for (const [source, reason] of [
+    ['computed.c', 'computed-include'],
+    ['dated.c', 'timestamp-macro'],
+    ['stamped.cpp', 'timestamp-macro'],
+  ] as const) {
+    const compile = `gcc -O1 -Iinc -D'OWN_NAME=own' -MD -c ${source} -o out/x.o`;
+    assert.equal(locally(compile).status, 0, locally(compile).stderr);
+    const expected = ['out/x.o', 'out/x.d'].map(file);
+    const alone = await box.built(compile);
+    assert.deepEqual([alone.ran.status, alone.summary.reasons], [0, { [reason]: 1 }], source);
+    for (const hosts of [honest(), honest(',lzo'), honest(',lzo,cpp'), `${box.hosts} ${honest(',lzo,cpp')}`]) {
+      forget('out/x.o', 'out/x.d');
+      const { ran, summary } = await box.built(compile, { SHOAL_HOSTS: hosts, ...strict });
+      assert.deepEqual([ran.status, summary.remote, summary.reasons], [0, 1, {}], ran.stderr);
+      assert.match(ran.stderr, /distcc:\S+: 1 jobs/);
+      assert.deepEqual(['out/x.o', 'out/x.d'].map(file), expected, `${source} ${hosts}`);
+    }
+    const gone = await box.built(compile, { SHOAL_HOSTS: 'distcc://127.0.0.1:1/2', ...strict });
+    assert.deepEqual([gone.ran.status, gone.summary.reasons], [0, { [reason]: 1 }], gone.ran.stderr);
+  }
+});
+
+test('what the assembler reads does not travel so, and a mistake is said in the words of the compiler here', async () => {
+  box.write({
+    blob: 'own',
+    'pulls.c': 'const char *when = __TIME__;\n__asm__(".data\\nown: .incbin \\"blob\\"\\n");\n',
+    'wrong.c': 'const char *when = __DATE__;\nint f(void) { return nothing; }\n',
+  });
+  const env = { SHOAL_HOSTS: honest(',lzo'), ...strict };
+  const pulls = await box.built('gcc -c pulls.c -o out/x.o', env);
+  assert.deepEqual([pulls.ran.status, pulls.summary.reasons], [0, { incbin: 1 }], pulls.ran.stderr);
+  const here = locally('gcc -c wrong.c -o out/x.o');
+  const wrong = await box.built('gcc -c wrong.c -o out/x.o', env);
+  assert.deepEqual([wrong.ran.status, wrong.summary.fallbacks], [1, 0]);
+  assert.equal(wrong.ran.stderr.slice(0, here.stderr.length), here.stderr);
+});
+
 test('`shoal hosts` marks them approximate', async () => {
   const env = { SHOAL_HOSTS: `${honest(',lzo')} ${box.hosts}` };
   const { stdout } = await box.shoal(['hosts', '--json'], env);
@@ -216,7 +261,7 @@ for (const [what, [answer, reason]] of Object.entries(misdeeds)) {
 test('a host that is not there, or asks who one is', async () => {
   for (const [host, why] of [
     ['distcc://127.0.0.1:1/2,lzo', /ECONNREFUSED/],
-    [honest(',lzo,auth'), /GSS-API/],
+    [honest(',lzo,auth=box.test'), /GSS-API|--auth|has ended the connection/],
   ] as const) {
     const env = { SHOAL_HOSTS: host };
     const { ran, summary } = await box.built(line, env);

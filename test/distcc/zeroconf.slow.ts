@@ -85,6 +85,27 @@ test('our search finds stock distccd --zeroconf, with its jobs', () => {
   );
 });
 
+const shoal = `${process.execPath} ${fileURLToPath(new URL('../../shoal/main.js', import.meta.url))}`;
+const builds = `printf 'int f(void) { return 3; }\n' >x.c; gcc -O1 -c x.c -o here.o
+export XDG_CACHE_HOME=$1/cache XDG_STATE_HOME=$1/state SHOAL_STRICT=1
+made() { cmp x.o here.o && rm x.o && echo "made $1"; }
+DISTCC_HOSTS=+zeroconf SHOAL_SUMMARY=$1/summary ${shoal} run -- gcc -O1 -c x.c; made build
+SHOAL_HOSTS=distcc://+zeroconf ${shoal} hosts
+export DISTCC_HOSTS=+zeroconf DISTCC_FALLBACK=0 DISTCC_LOG=$1/log.own
+${shoal} distcc gcc -O1 -c x.c; made compile
+${shoal} stop
+cat $1/summary log.own
+`;
+
+test('a build with +zeroconf has the hosts that announce themselves from its start, and so has a compile of no build', () => {
+  const out = inBox(`${stock}${builds}`);
+  assert.match(out, /^made build$/m, out);
+  assert.match(out, /^distcc:\/\/10\.77\.0\.1:3632 +7 .*ready, approximate \(distcc\)$/m, out);
+  assert.match(out, /"remote": 1,/, out);
+  assert.match(out, /^made compile$/m, out);
+  assert.match(out, /compile x\.c on distcc:\/\/10\.77\.0\.1:3632: status 0/, out);
+});
+
 test('stock distcc finds our distccd --zeroconf, with its jobs; its end takes it off the network', () => {
   const out = inBox(`${ours}
 shown() { DISTCC_HOSTS=+zeroconf distcc --show-hosts 2>/dev/null | grep 4000; }
