@@ -164,6 +164,8 @@ int main(int argc, char **argv)
 		connection = -1;
 		answer.takes_slot = is_likely_compile(&command);
 	}
+	if (verdict == VERDICT_RUN_HERE)
+		write_all(2, answer.text[1].bytes, answer.text[1].used); /* what became of it, for DISTCC_VERBOSE */
 	if (answer.takes_slot)
 		wait_for_slot(&command, &answer, connection);
 	run_here(&command, &answer, connection);

@@ -12,7 +12,7 @@ import { addToTally, takeFromTally, type JobEnd } from '../observe/tally.ts';
 import { temporarySocket, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
-import { logJob } from './job-log.ts';
+import { logJob, spokenLine } from './job-log.ts';
 import { newJobStates, type JobStateFile, type JobStates } from './job-state.ts';
 import { runJob, type JobAnswer, type RunHere } from './job.ts';
 import {
@@ -20,6 +20,7 @@ import {
   completedFrames,
   encodeRunHere,
   encodeRunInSlot,
+  encodeSpoken,
   heartbeat,
   type Completed,
   type LauncherRequest,
@@ -217,14 +218,15 @@ async function serveRequest(daemon: Daemon, socket: Socket, asked: Pick<Job, 're
     return;
   }
   logJob(request, answer);
+  const spoken = Buffer.from(spokenLine(request, answer));
   if (answer.kind === 'here') state.note('Compile', 'localhost');
   switch (answer.kind) {
     case 'here':
-      runHere(job.session, socket, answer);
+      runHere(job.session, socket, { why: answer, spoken });
       return;
     case 'refused':
       addToTally(job.session.tally, answer);
-      finish(socket, refusal(answer, request));
+      finish(socket, withSpoken(refusal(answer, request), spoken));
       return;
     case 'completed':
       addToTally(job.session.tally, answer.end);
@@ -235,9 +237,12 @@ async function serveRequest(daemon: Daemon, socket: Socket, asked: Pick<Job, 're
         takeFromTally(job.session.tally, answer.end);
         countHere(job.session, socket, why);
       });
-      finish(socket, answer.completed);
+      finish(socket, withSpoken(answer.completed, spoken));
   }
 }
+
+const withSpoken = (completed: Completed, spoken: Buffer): Completed =>
+  spoken.length === 0 ? completed : { ...completed, stderr: Buffer.concat([spoken, completed.stderr]) };
 
 /** Writes the answer in one system call, and ends the connection. */
 function finish(socket: Socket, completed: Completed): void {
@@ -284,11 +289,16 @@ function refusal({ reason, detail }: Pick<RunHere, 'reason' | 'detail'>, { asDis
  * Tells the launcher to run its compiler, at once or when a slot is free here. It keeps the connection open while that
  * runs, and says when a wait is over: so it is timed.
  */
-function runHere(session: Session, socket: Socket, why: RunHere): void {
+function runHere(
+  session: Session,
+  socket: Socket,
+  { why, spoken }: { readonly why: RunHere; readonly spoken: Buffer },
+): void {
   const waits = takesSlot(why.reason);
   countHere(session, socket, why, waits);
   socket.resume();
-  socket.write(waits ? encodeRunInSlot(why.reason, why.needKb ?? 0) : encodeRunHere(why.reason));
+  const frame = waits ? encodeRunInSlot(why.reason, why.needKb ?? 0) : encodeRunHere(why.reason);
+  socket.write(spoken.length === 0 ? frame : Buffer.concat([encodeSpoken(spoken), frame]));
 }
 
 /** Times what runs here, and counts it when it ends. */

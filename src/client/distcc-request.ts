@@ -14,6 +14,7 @@ import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey } from '../reapi/digest.ts';
 import type { JobClosure } from './closure.ts';
 import type { ExecuteEnd } from './execute.ts';
+import { keepSent } from './kept-source.ts';
 import type { Preprocess } from './preprocess.ts';
 import { systemInputs } from './system-inputs.ts';
 import type { PlannedOutput, UnderstoodJob } from './understand.ts';
@@ -215,6 +216,7 @@ async function make({ understood, closure, preprocess }: DistccJob): Promise<Mad
     return { waitStatus: 0, stderr: noBytes, readsMore: false, source: { version: 1, body: closure.source.bytes() } };
   const { waitStatus, stderr, text } = await preprocess();
   // Where the closure is known, these are in it, or are why it is not.
+  if (isSet(understood.request.env, 'DISTCC_SAVE_TEMPS')) keepSent(understood, text);
   const readsMore = closure === undefined && assemblersFiles.some((word) => text.includes(word));
   return { waitStatus, stderr, readsMore, source: { version: 1, body: text } };
 }

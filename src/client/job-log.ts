@@ -1,5 +1,5 @@
-// A line for each compile in the file that DISTCC_LOG names, as distcc has its messages there: where it went, or why it
-// stayed. The file is the user's, and so is this process; whatever keeps it from being written costs no compile anything.
+// A line for each compile in the file that DISTCC_LOG names, or on its stderr, as distcc has its messages there: where it
+// went, or why it stayed. The file is the user's, and so is this process; whatever keeps it from being written costs no compile anything.
 import { constants, writeSync, closeSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { JobAnswer } from './job.ts';
@@ -21,9 +21,18 @@ export function jobLine({ argv, pid }: Pick<Logged, 'argv' | 'pid'>, answer: Job
   }
 }
 
+const valueIn = ({ env }: Logged, name: string): string =>
+  env.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+
+/** What a compile that was called as distcc shall say on stderr, by DISTCC_VERBOSE: with a log file, nothing. */
+export function spokenLine(request: Logged & Pick<LauncherRequest, 'asDistcc'>, answer: JobAnswer): string {
+  const isAsked = request.asDistcc && !['', '0'].includes(valueIn(request, 'DISTCC_VERBOSE'));
+  return isAsked && valueIn(request, 'DISTCC_LOG') === '' ? `${jobLine(request, answer)}\n` : '';
+}
+
 export function logJob(request: Logged, answer: JobAnswer): void {
-  const named = request.env.find((entry) => entry.startsWith('DISTCC_LOG='))?.slice('DISTCC_LOG='.length);
-  if (named === undefined || named === '') return;
+  const named = valueIn(request, 'DISTCC_LOG');
+  if (named === '') return;
   try {
     // A pipe that nobody reads must not hold up the others.
     const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;

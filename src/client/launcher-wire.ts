@@ -236,6 +236,11 @@ export function encodeRunHere(reason: string): Buffer {
   return Buffer.concat([frameHead('R', Buffer.byteLength(reason)), Buffer.from(reason)]);
 }
 
+/** What the launcher says on stderr before it runs the compiler: ahead of one of these two. */
+export function encodeSpoken(text: Buffer): Buffer {
+  return Buffer.concat([frameHead('2', text.length), text]);
+}
+
 /**
  * "Run it yourself when a slot is free here": u32 KB of memory that it is expected to need, 0 if unknown, and the reason.
  * The launcher sends one byte when it begins.

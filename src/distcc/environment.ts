@@ -23,7 +23,6 @@ export type VariableRow = {
   readonly means?: string;
 };
 
-const noTemporaries = 'what a compile leaves half done is in memory, or inside the sandbox, and goes with it';
 const noMail = 'shoal sends no mail; `shoal explain` tells what became of a compile';
 const ownTcp = 'requests and answers go out in one piece in any case';
 
@@ -50,8 +49,8 @@ export const distccEnvironment: Readonly<Record<string, VariableRow>> = {
   DISTCC_BACKOFF_PERIOD: {
     readers: ['client'],
     meaning: 'how long a host that failed is left alone, in seconds',
-    treatment: 'otherwise',
-    here: 'a host that failed rests for a second at first, and longer with each failure that follows; `shoal hosts` shows it',
+    treatment: 'as-distcc',
+    here: 'of hosts that speak distcc’s protocol; unless it is set, a second at first, and longer with each failure that follows; 0: not at all',
   },
   DISTCC_CMDLIST: {
     readers: ['server'],
@@ -161,7 +160,7 @@ export const distccEnvironment: Readonly<Record<string, VariableRow>> = {
     readers: ['client'],
     meaning: 'the GSS-API name of the servers',
     treatment: 'as-distcc',
-    here: 'shown by `distcc --show-principal`, and used for hosts with ,auth',
+    here: 'shown by `distcc --show-principal`, and used for hosts with ,auth: the service, `host` unless it is set',
   },
   DISTCC_PRINICIPAL: {
     readers: ['client'],
@@ -173,8 +172,8 @@ export const distccEnvironment: Readonly<Record<string, VariableRow>> = {
   DISTCC_SAVE_TEMPS: {
     readers: ['client', 'server'],
     meaning: 'keep temporary files',
-    treatment: 'nothing',
-    here: noTemporaries,
+    treatment: 'as-distcc',
+    here: '1: what was preprocessed here and sent stays in TMPDIR as `distcc_….i`; a server has nothing that could stay',
   },
   DISTCC_SKIP_LOCAL_RETRY: {
     readers: ['client'],
@@ -186,7 +185,7 @@ export const distccEnvironment: Readonly<Record<string, VariableRow>> = {
     readers: ['client'],
     meaning: 'the program in place of ssh',
     treatment: 'as-distcc',
-    here: 'of hosts that are written user@host',
+    here: 'of hosts that are written user@host; that of the build, whoever has started the daemon',
   },
   DISTCC_TCP_CORK: {
     readers: ['client', 'server'],
@@ -209,8 +208,8 @@ export const distccEnvironment: Readonly<Record<string, VariableRow>> = {
   DISTCC_VERBOSE: {
     readers: ['client'],
     meaning: 'messages about everything that is done',
-    treatment: 'otherwise',
-    here: 'nothing is added to a compile’s stderr; DISTCC_LOG and `shoal explain` tell what became of it',
+    treatment: 'as-distcc',
+    here: 'called as distcc, a compile says in a line where it went or why it stayed: in DISTCC_LOG, else on stderr; more tells `shoal explain`',
   },
   INCLUDE_SERVER_ARGS: {
     readers: ['pump'],
@@ -252,13 +251,13 @@ export const distccEnvironment: Readonly<Record<string, VariableRow>> = {
     readers: ['client', 'server'],
     meaning: 'where temporary files go',
     treatment: 'otherwise',
-    here: noTemporaries,
+    here: 'what a compile leaves half done is in memory, or inside the sandbox, and goes with it; see DISTCC_SAVE_TEMPS',
   },
   UNCACHED_ERR_FD: {
     readers: ['client'],
     meaning: 'ccache’s descriptor for messages that it shall not keep',
     treatment: 'nothing',
-    here: 'there are no such messages: nothing is added to a compile’s stderr',
+    here: 'without DISTCC_VERBOSE nothing is added to a compile’s stderr',
   },
   _DISTCC_SAFEGUARD: {
     readers: ['client', 'server'],

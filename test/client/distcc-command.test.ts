@@ -63,6 +63,27 @@ test('what stays is logged where DISTCC_LOG says, and what goes', async () => {
   assert.deepEqual(more, []);
 });
 
+test('DISTCC_VERBOSE=1 says it on stderr, or in the log alone where there is one', async () => {
+  const said = async (words: readonly string[], env: Env): Promise<string> =>
+    (await box.run(words, { DISTCC_VERBOSE: '1', ...env })).stderr;
+  const compile = [distcc, 'gcc', '-c', 'x.c'];
+  assert.match(await said(compile, {}), /^distcc\[\d+\] \(shoal\) compile x\.c on 127\.0\.0\.1:\d+: status 0\n$/);
+  assert.match(
+    await said(compile, { SHOAL_HOSTS: '' }),
+    /^distcc\[\d+\] \(shoal\) compile x\.c on localhost: no-worker.*\n$/,
+  );
+  assert.match(await said([distcc, 'gcc', '-E', 'x.c'], {}), /^distcc\[\d+\] .* on localhost: preprocess-only\n$/);
+  assert.match(
+    await said(compile, { ...strict, SHOAL_HOSTS: '' }),
+    /^distcc\[\d+\] \(shoal\) compile x\.c: failed to distribute.*\nshoal: strict/,
+  );
+  assert.match(await said([distcc, 'gcc', '-c', 'missing.c'], {}), /^distcc\[\d+\].*\n.*gcc: error: missing\.c/);
+  assert.equal(await said(compile, { DISTCC_LOG: 'verbose.log' }), '');
+  assert.match(readFileSync(join(box.base, 'verbose.log'), 'utf8'), /compile x\.c on 127/);
+  assert.equal(await said(compile, { DISTCC_VERBOSE: '0' }), '');
+  assert.equal(await said([box.launcher('gcc'), '-c', 'x.c'], {}), '');
+});
+
 test('a job leaves no file of state behind', async () => {
   await box.run([distcc, 'gcc', '-c', 'x.c']);
   // The daemon sees the launcher's end a moment after us.

@@ -1,10 +1,11 @@
 // Builds whose hosts are servers of distcc's protocol: ours, and some that misbehave.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
+import { waitUntil } from '../../bench/wait.ts';
 import { compressLzo } from '../../src/distcc/lzo-compress.ts';
 import { encodeResponse } from '../../src/distcc/response.ts';
 import { startDistcc } from '../distcc/serving.ts';
@@ -133,7 +134,7 @@ test('what the protocol cannot carry stays, and says so; a worker takes it', asy
 });
 
 const unknowable: Readonly<Record<string, string>> = {
-  'computed.c': '#define NAME(x) <x.h>\n#define PICK(a, b) a\n#include PICK(NAME(OWN_NAME), 1)\nint own = OWN;\n',
+  'computed.c': '#ifndef A\n#define A\n#include "own.h"\n#include __FILE__\n#else\nint own = OWN;\n#endif\n',
   'dated.c': '#include "own.h"\nconst char when[] = __DATE__;\nint own = OWN;\n',
   'stamped.cpp': '#include <string>\nstd::string when() { return __TIMESTAMP__; }\n',
 };
@@ -145,7 +146,7 @@ test('what a job reads need not be known where it is preprocessed here: workers 
     ['dated.c', 'timestamp-macro'],
     ['stamped.cpp', 'timestamp-macro'],
   ] as const) {
-    const compile = `gcc -O1 -Iinc -D'OWN_NAME=own' -MD -c ${source} -o out/x.o`;
+    const compile = `gcc -O1 -Iinc -MD -c ${source} -o out/x.o`;
     assert.equal(locally(compile).status, 0, locally(compile).stderr);
     const expected = ['out/x.o', 'out/x.d'].map(file);
     const alone = await box.built(compile);
@@ -294,19 +295,57 @@ test('by ssh: the command as distcc has it, and the job over its pipes', async (
   );
   writeFileSync(script, `#!/bin/sh\necho "$@" >>${box.base}/asked\nexec ${process.execPath} ${relay}\n`);
   chmodSync(script, 0o755);
-  await box.shoal(['stop']);
   assert.equal(locally(line).status, 0);
   const expected = file('out/x.o');
   forget('out/x.o');
+  // A daemon that somebody has started, without that variable: what counts is the environment of the build.
+  const daemon = box.start(box.command(['daemon']));
+  const ended = new Promise((resolve) => daemon.once('close', resolve));
+  await waitUntil('the daemon listens', 10_000, () => existsSync('/tmp/shoal-0/daemon.sock'));
   const env = { SHOAL_HOSTS: 'distcc://me@far/2:/opt/distccd,lzo', DISTCC_SSH: script, ...strict };
   const { ran, summary } = await box.built(line, env);
   assert.deepEqual([ran.status, summary.remote], [0, 1], ran.stderr);
   assert.deepEqual(file('out/x.o'), expected);
   assert.equal(file('asked').toString(), '-l me far /opt/distccd --inetd --enable-tcp-insecure\n');
-  const nowhere = { SHOAL_HOSTS: 'distcc://@far/2,lzo', DISTCC_SSH: '/bin/false' };
-  await box.shoal(['stop']);
+  const nowhere = { SHOAL_HOSTS: 'distcc://me@far/2:/opt/distccd,lzo', DISTCC_SSH: '/bin/false' };
   const home = await box.built(line, nowhere);
   assert.deepEqual([home.ran.status, home.summary.local], [0, 1]);
+  await box.shoal(['stop']);
+  await ended;
+});
+
+test('DISTCC_SAVE_TEMPS=1 keeps what was sent, by the name that stock distcc gives it', async () => {
+  box.write({ 'tmp/.keep': '' });
+  const env = { SHOAL_HOSTS: honest(',lzo'), TMPDIR: 'tmp', ...strict };
+  const kept = (): readonly string[] => readdirSync(join(box.base, 'tmp')).filter((name) => name.startsWith('distcc_'));
+  await box.built('gcc -Iinc -c c.c -o out/x.o', env);
+  await box.built('gcc -Iinc -c c.c -o out/x.o', { ...env, DISTCC_SAVE_TEMPS: '0' });
+  assert.deepEqual(kept(), []);
+  await box.built('gcc -Iinc -c c.c -o out/x.o; g++ -Iinc -c cpp.cpp -o out/x.o', { ...env, DISTCC_SAVE_TEMPS: '1' });
+  const names = kept().toSorted((a, b) => a.length - b.length);
+  assert.deepEqual(
+    names.map((name) => name.replace(/[0-9a-f]{8}/, 'X')),
+    ['distcc_X.i', 'distcc_X.ii'],
+  );
+  assert.equal(locally('gcc -Iinc -E c.c -o out/x.i').status, 0);
+  assert.deepEqual(file(`tmp/${names[0] ?? ''}`), file('out/x.i'));
+});
+
+test('DISTCC_BACKOFF_PERIOD is how long a host rests: with 0 the next compile tries it again', async () => {
+  let asked = 0;
+  const host = await misbehaving((socket) => {
+    asked += 1;
+    socket.resetAndDestroy();
+  });
+  const six = Array.from({ length: 6 }, (_, at) => `gcc -Iinc -c c.c -o out/rest${at}.o`).join('; ');
+  const tried = async (period: string): Promise<number> => {
+    asked = 0;
+    const { ran } = await box.built(six, { SHOAL_HOSTS: host, DISTCC_BACKOFF_PERIOD: period });
+    assert.equal(ran.status, 0, ran.stderr);
+    return asked;
+  };
+  const [patient, impatient] = [await tried('60'), await tried('0')];
+  assert.ok(patient < 6 && impatient === 6, `${patient} ${impatient}`);
 });
 
 test('nothing is left in the runtime directory', async () => {
