@@ -72,7 +72,10 @@ test('DISTCC_VERBOSE=1 says it on stderr, or in the log alone where there is one
     await said(compile, { SHOAL_HOSTS: '' }),
     /^distcc\[\d+\] \(shoal\) compile x\.c on localhost: no-worker.*\n$/,
   );
-  assert.match(await said([distcc, 'gcc', '-E', 'x.c'], {}), /^distcc\[\d+\] .* on localhost: preprocess-only \(x\.c\)\n$/);
+  assert.match(
+    await said([distcc, 'gcc', '-E', 'x.c'], {}),
+    /^distcc\[\d+\] .* on localhost: preprocess-only \(x\.c\)\n$/,
+  );
   assert.match(
     await said(compile, { ...strict, SHOAL_HOSTS: '' }),
     /^distcc\[\d+\] \(shoal\) compile x\.c: failed to distribute.*\nshoal: strict/,
