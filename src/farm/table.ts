@@ -82,7 +82,8 @@ function fill(
   for (const { work } of places) usedKb += work.peakKb;
   rows[row + column.slots] = slots;
   rows[row + column.jobs] = places.size;
-  rows[row + column.mostJobs] = slots + jobsAhead(record, slots);
+  // distcc's `/limit` is a promise to whoever runs the server.
+  rows[row + column.mostJobs] = ready.speaks === 'distcc' ? slots : slots + jobsAhead(record, slots);
   rows[row + column.slotFreeAtMs] = slotFreeAt(host, slots, nowMs);
   rows[row + column.othersMs] = others.waitMs;
   rows[row + column.othersSeenMs] = others.seenMs;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { waitUntil } from '../../bench/wait.ts';
@@ -176,6 +176,26 @@ test('what the assembler reads does not travel so, and a mistake is said in the 
   const wrong = await box.built('gcc -c wrong.c -o out/x.o', env);
   assert.deepEqual([wrong.ran.status, wrong.summary.fallbacks], [1, 0]);
   assert.equal(wrong.ran.stderr.slice(0, here.stderr.length), here.stderr);
+});
+
+test('a host has no more jobs at once than its limit, whatever waits', async () => {
+  let [open, most] = [0, 0];
+  const counting = createServer((socket) => {
+    open += 1;
+    most = Math.max(most, open);
+    const there = connect(serving.port, '127.0.0.1');
+    for (const end of [socket, there]) end.on('error', () => undefined);
+    socket.on('close', () => (open -= 1));
+    socket.pipe(there).pipe(socket);
+  });
+  hostile.push(counting);
+  await new Promise<void>((resolve) => counting.listen(0, '127.0.0.1', resolve));
+  const { port } = counting.address() as AddressInfo;
+  const line = 'for i in 1 2 3 4 5 6 7 8; do gcc -O2 -Iinc -c c.c -o out/$i.o & done; wait';
+  const { summary } = await box.built(line, { SHOAL_HOSTS: `distcc://127.0.0.1:${port}/2`, ...strict });
+  assert.equal(summary.remote, 8);
+  assert.equal(most, 2);
+  forget(...[1, 2, 3, 4, 5, 6, 7, 8].map((name) => `out/${name}.o`));
 });
 
 test('`shoal hosts` marks them approximate', async () => {
