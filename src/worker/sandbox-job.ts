@@ -54,7 +54,7 @@ export function madeDirectories({ directory, outputs }: UnderstoodAction): reado
 }
 
 // What the sandbox itself puts into every root.
-const sandboxOwn = ['dev', 'proc', 'tmp'];
+export const sandboxOwn = ['dev', 'proc', 'tmp'];
 
 type Laid = { readonly lowers: readonly Lower[]; readonly directories: readonly string[] };
 

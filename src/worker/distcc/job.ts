@@ -16,8 +16,11 @@ import type { CompileFor } from '../../distcc/server.ts';
 import { GrpcError, grpcCode } from '../../reapi/errors.ts';
 import type { AuditLog, JobResult } from '../../observe/audit-log.ts';
 import type { Limits, SandboxJob, SandboxOutput, SandboxResult } from '../sandbox.ts';
+import { sandboxOwn } from '../sandbox-job.ts';
 import type { SlotQueue } from '../slot-queue.ts';
 import type { WorkerToolchains } from '../toolchains.ts';
+import { emptyTree } from '../tree-difference.ts';
+import { countDirectories, wholeDirectories, type Lower, type WholeDirectory } from '../whole-directories.ts';
 import type { BoxCompiler, Commands } from './commands.ts';
 import { jobResultOf, peerOf } from './job-record.ts';
 import { rootFor, type JobRoot } from './root.ts';
@@ -26,7 +29,7 @@ import { withSpecs } from './specs.ts';
 export type DistccWorld = {
   readonly stateDir: string;
   readonly slots: Pick<SlotQueue, 'run'>;
-  readonly toolchains: Pick<WorkerToolchains, 'directory'>;
+  readonly toolchains: Pick<WorkerToolchains, 'directory' | 'counted'>;
   readonly commands: Commands;
   readonly limits: (timeoutMs: number) => Limits;
   /** After which a compile is ended. */
@@ -48,7 +51,11 @@ export function compilesFor(world: DistccWorld): CompileFor {
     if (toolchainDir === undefined) throw new DistccError('FAILED', `${compiler.driver} cannot be used now`);
     const withSpecsFiles = await withSpecs(command, world.sysroot);
     const root = await rootFor(request, withSpecsFiles, { compiler, toolchainDir, pathEnv: world.commands.pathEnv });
-    const job = jobOf(world, { compiler, toolchainDir, root });
+    const counted = world.toolchains.counted(compiler.digest) ?? nothingCounted;
+    const toolchain = { path: relative(world.stateDir, toolchainDir), directories: counted };
+    // Preprocessed source opens no headers, of which alone there are enough to gain by it.
+    const whole = request.version === 3 ? wholeBeside(root, toolchain) : [];
+    const job = jobOf(world, { compiler, toolchain, root, whole });
     const tell = (result: JobResult): void =>
       world.audit({
         event: 'job',
@@ -78,12 +85,31 @@ function failure(version: Request['version'], exitCode: number, why: string): Re
   return { version, waitStatus: exitCode << 8, stderr, stdout: none, output: none, dependencies: none };
 }
 
-type Parts = { readonly compiler: BoxCompiler; readonly toolchainDir: string; readonly root: JobRoot };
+const nothingCounted = countDirectories([]);
 
-function jobOf(world: DistccWorld, { compiler, toolchainDir, root }: Parts): SandboxJob {
+type Parts = {
+  readonly compiler: BoxCompiler;
+  readonly toolchain: Lower;
+  readonly root: JobRoot;
+  readonly whole: readonly WholeDirectory[];
+};
+
+/** What of the toolchain the client's files and links leave as it is. */
+function wholeBeside(root: JobRoot, toolchain: Lower): WholeDirectory[] {
+  return wholeDirectories({
+    lowers: [toolchain],
+    hasToolchain: true,
+    view: emptyTree,
+    directories: [...root.directories, ...sandboxOwn],
+    entries: [...root.additions, ...root.symlinks].map(({ path }) => path),
+  });
+}
+
+function jobOf(world: DistccWorld, { compiler, toolchain, root, whole }: Parts): SandboxJob {
   const [, ...words] = root.argv;
   return {
-    root: { kind: 'exact', lowerDirs: [relative(world.stateDir, toolchainDir)], hostDirs: root.hostDirs },
+    root: { kind: 'exact', lowerDirs: [toolchain.path], hostDirs: root.hostDirs },
+    whole,
     additions: root.additions,
     symlinks: root.symlinks,
     directories: root.directories,
