@@ -186,6 +186,9 @@ static void serve_one(int listener, int fd)
 			_exit(1);
 		close(listener);
 		alarm(exchange_seconds);
+		/* A client's has its tickets anywhere, and writes new ones. */
+		if (is_acceptor && gss_enter_confinement() != 0)
+			_exit(1);
 		exchange_on(fd);
 		_exit(0);
 	}
@@ -231,6 +234,8 @@ int main(int count, char **words)
 	signal(SIGTERM, end_helper);
 	signal(SIGINT, SIG_IGN);
 	confine();
+	if (is_acceptor && gss_prepare_confinement() != 0)
+		refuse("the helper cannot be confined");
 	printf("ready\n");
 	fflush(stdout);
 	serve(listener);

@@ -27,7 +27,13 @@ extern char gss_own_name[1024];
 int gss_load(char *why, size_t size);
 int gss_be(const char *principal, char *why, size_t size);
 int gss_aim(struct exchange *exchange, const char *service_at_host);
+/* Where the key is. -1 if that is no file, or cannot be known. */
+int gss_keytab(char *into, size_t size);
 enum step_end gss_accept(struct exchange *exchange, const struct bytes *token);
 enum step_end gss_initiate(struct exchange *exchange, const struct bytes *token);
+
+/* -1 with the reason in errno. The first is for the whole helper, the second for the process of one exchange. */
+int gss_prepare_confinement(void);
+int gss_enter_confinement(void);
 
 #endif

@@ -36,13 +36,14 @@ static struct {
 				     const struct bytes *, struct oid **, struct bytes *, uint32_t *, uint32_t *);
 	uint32_t (*display_status)(uint32_t *, uint32_t, int, struct oid *, uint32_t *, struct bytes *);
 } gss;
+static void *library;
 static void *credentials;
 char gss_own_name[1024];
 
 int gss_load(char *why, size_t size)
 {
 	/* MIT's, and Heimdal's */
-	void *library = dlopen("libgssapi_krb5.so.2", RTLD_NOW);
+	library = dlopen("libgssapi_krb5.so.2", RTLD_NOW);
 	if (!library)
 		library = dlopen("libgssapi.so.3", RTLD_NOW);
 	if (!library) {
@@ -123,6 +124,26 @@ int gss_be(const char *principal, char *why, size_t size)
 	if (major & errors)
 		return tell("that principal has no name", major, minor, why, size);
 	return display(name, gss_own_name, sizeof gss_own_name, why, size);
+}
+
+/* By Kerberos' own library, on which that of the GSS-API depends: the environment and the configuration may say. */
+int gss_keytab(char *into, size_t size)
+{
+	int32_t (*begin)(void **);
+	int32_t (*default_name)(void *, char *, size_t);
+	void *first = dlsym(library, "krb5_init_context"), *second = dlsym(library, "krb5_kt_default_name");
+	void *context = NULL;
+	if (!first || !second)
+		return -1;
+	memcpy(&begin, &first, sizeof begin);
+	memcpy(&default_name, &second, sizeof default_name);
+	if (begin(&context) != 0 || default_name(context, into, size) != 0)
+		return -1;
+	char *path = strchr(into, '/');
+	if (!path)
+		return -1;
+	memmove(into, path, strlen(path) + 1);
+	return 0;
 }
 
 int gss_aim(struct exchange *exchange, const char *service_at_host)

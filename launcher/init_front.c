@@ -8,6 +8,7 @@
  * nobody outside. Descriptors are as the worker gave them; on 3 is the keeper, whose answers have a bound. */
 #include "init.h"
 #include "init_kernel.h"
+#include "landlock.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,40 +27,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* Of <linux/landlock.h>, which older headers lack. */
-struct ruleset_attr {
-	uint64_t files, network, scoped;
-};
-struct path_beneath_attr {
-	uint64_t allowed;
-	int32_t parent;
-} __attribute__((packed));
-
-enum { nr_create_ruleset = 444, nr_add_rule = 445, nr_restrict_self = 446 };
-enum { create_ruleset_version = 1, rule_path_beneath = 1, scope_abstract_socket = 1, scope_signal = 2 };
-enum {
-	execute = 1 << 0,
-	write_file = 1 << 1,
-	read_file = 1 << 2,
-	read_dir = 1 << 3,
-	remove_dir = 1 << 4,
-	remove_file = 1 << 5,
-	make_char = 1 << 6,
-	make_dir = 1 << 7,
-	make_reg = 1 << 8,
-	make_sock = 1 << 9,
-	make_fifo = 1 << 10,
-	make_block = 1 << 11,
-	make_sym = 1 << 12,
-	refer = 1 << 13,     /* version 2 */
-	truncating = 1 << 14, /* version 3 */
-	ioctl_dev = 1 << 15, /* version 5 */
-};
 static const uint64_t reading = execute | read_file | read_dir;
 static const uint64_t of_files = execute | write_file | read_file | truncating;
 static const uint64_t writing =
 	write_file | remove_dir | remove_file | make_dir | make_reg | make_sym | refer | truncating;
-static const uint64_t first_version = (1 << 13) - 1;
 
 /* A keeper that does not answer for so long has stopped. */
 enum { keeper_fd = 3, keeper_patience_seconds = 60 };
@@ -211,12 +182,6 @@ static void open_ways(char **words)
 	}
 	if (chdir(place) != 0)
 		end("entering", place);
-}
-
-static int landlock_version(void)
-{
-	long version = syscall(nr_create_ruleset, NULL, 0, create_ruleset_version);
-	return version < 0 ? 0 : version;
 }
 
 /* The first version refuses every rename from one directory to another, which the front's own files need. */
