@@ -1,4 +1,5 @@
-/* libFuzzer: what the launcher makes of a daemon's answer. Outputs go nowhere; the rest is the launcher's own. */
+/* libFuzzer: what the launcher makes of a daemon's answer. Outputs go nowhere, and no compiler is run to preprocess; the
+ * rest is the launcher's own. */
 #include "../../launcher/answer.c"
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,6 +14,11 @@ bool add_to_output(struct output *output, const void *bytes, size_t size)
 	return append(&output->bytes, bytes, size);
 }
 
+bool preprocess(int connection, struct command *command)
+{
+	return connection >= 0 && command->argv == NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	int ends[2];
@@ -22,8 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		abort();
 	close(ends[1]);
 	input.begin = input.end = 0;
+	struct command command = {0};
 	struct answer answer = {0};
-	enum verdict verdict = receive_answer(ends[0], &answer);
+	enum verdict verdict = receive_answer(ends[0], &command, &answer);
 	close(ends[0]);
 	for (size_t i = 0; i < answer.count; i++) {
 		if (verdict == VERDICT_DONE && answer.outputs[i].missing > 0)
