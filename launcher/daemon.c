@@ -152,6 +152,7 @@ static void close_from(int first)
 static const char *const not_for_the_daemon[] = {
 	"NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "LD_PRELOAD", "SHOAL_RUNNING", "SHOAL_SESSION", "SHOAL_HOSTS",
 	"SHOAL_STRICT", "DISTCC_DIR", "DISTCC_FALLBACK", "DISTCC_HOSTS", "SHOAL_VERIFY", "SHOAL_RESULT_CACHE",
+	"DISTCC_SSH", "DISTCC_PRINCIPAL", "DISTCC_BACKOFF_PERIOD", "KRB5CCNAME", "KRB5_CONFIG", /* as settings.ts has them */
 };
 
 /* In the grandchild: nothing of the build may stay open in the daemon, or whoever reads the build's pipes to their end
