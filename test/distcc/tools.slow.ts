@@ -157,7 +157,8 @@ test("the stock monitor shows our client's jobs while they are under way", async
   }
 });
 
-// In namespaces of its own: four names for three addresses, of which two are served.
+// In namespaces of its own: names for three addresses, of which two are served. No name follows the first that is missing
+// (but for gap%d, which -g1 reaches): whether the stock program still finds that one depends on how fast the answers come.
 const network = `
 set -e
 ip link set lo up
@@ -188,7 +189,7 @@ const lsdistccCases = [
   '-k9000 -pnosuch -x',
   '-k9000 -P3 -pgcc',
   '-k9000 -P2 -pgcc box1',
-  '-g1',
+  '-g1 gap%d',
   '-c0',
   '-c0 nosuchhost',
   'nosuchhost box1',
@@ -201,7 +202,7 @@ test('lsdistcc prints what the stock one does', () => {
   const directory = join(scratch, 'ls');
   mkdirSync(directory, { mode: 0o777 });
   chmodSync(directory, 0o777);
-  const names = ['10.9.0.1 distcc1 box1', '10.9.0.2 distcc2 box2', '10.9.0.3 distcc3 box3', '10.9.0.1 distcc5'];
+  const names = ['10.9.0.1 distcc1 box1 gap1', '10.9.0.2 distcc2 box2', '10.9.0.3 distcc3 box3 gap3'];
   writeFileSync(join(directory, 'hosts'), `127.0.0.1 localhost\n${names.join('\n')}\n`);
   writeFileSync(join(directory, 'cases'), `${lsdistccCases.join('\n')}\n`);
   const words = ['-mn', '--propagation', 'private', 'bash', '-c', network, 'bash', directory];
