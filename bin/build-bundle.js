@@ -7,13 +7,30 @@ import { build } from 'rolldown';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { dependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
 
-await build({
+// What each build starts, and what a worker is: each a file of its own, with nothing in it that only others need. Joined
+// with all the rest, what they share lies in some forty files, and brings along what others share with it.
+const alone = ['daemon', 'run', 'worker', 'front'];
+
+const options = {
   cwd: root,
-  input: { main: 'dist/src/cli/main.js', native: 'dist/src/native.js' },
   platform: 'node',
   // What only some commands load, and has files of its own beside it, stays as it was installed.
   external: Object.keys(dependencies).filter((name) => name !== '@bufbuild/protobuf'),
-  // Two levels below the package's root, as dist/src is: native.ts finds the root from there.
-  output: { dir: 'dist/shoal', cleanDir: true },
   logLevel: 'warn',
+};
+// Two levels below the package's root, as dist/src is: native.ts finds the root from there.
+const dir = 'dist/shoal';
+
+const leaveAlone = {
+  name: 'leave-alone',
+  resolveId: (id, importer) =>
+    alone.some((name) => id === `./${name}.js`) && importer?.endsWith('/cli/main.js') ? { id, external: true } : null,
+};
+
+await build({
+  ...options,
+  input: { main: 'dist/src/cli/main.js', native: 'dist/src/native.js' },
+  plugins: [leaveAlone],
+  output: { dir, cleanDir: true },
 });
+for (const name of alone) await build({ ...options, input: { [name]: `dist/src/cli/${name}.js` }, output: { dir } });

@@ -1,7 +1,6 @@
 // The command line: finds the subcommand, loads only its file (an import costs start-up time, and the CLI starts once a
 // build), and hands it what follows. Flags before the subcommand become the SHOAL_ variables that they stand for.
 import { fileURLToPath } from 'node:url';
-import { SettingsError } from '../client/settings.ts';
 
 export type Invocation = {
   readonly name: string;
@@ -126,14 +125,15 @@ export function parseCommandLine(argv: readonly string[], env: Invocation['env']
   return { kind: 'text', text: helpText(), status: argv.length === 0 ? 0 : 2 };
 }
 
-/** Their messages say all; of files that only some commands load. */
-const expectedErrors: ReadonlySet<unknown> = new Set([
-  'PRIVATE_FILE',
-  'REVOCATIONS',
-  'PAIRING_CODE',
-  'CERTIFICATE',
-  'RUNTIME_DIR',
-  'STUCK_DAEMON',
+/** Errors whose messages say all, by code, and the exit status. Their classes are of files that only some commands load. */
+const expectedErrors: ReadonlyMap<unknown, number> = new Map([
+  ['SETTINGS', 2],
+  ['PRIVATE_FILE', 1],
+  ['REVOCATIONS', 1],
+  ['PAIRING_CODE', 1],
+  ['CERTIFICATE', 1],
+  ['RUNTIME_DIR', 1],
+  ['STUCK_DAEMON', 1],
 ]);
 
 /** Runs the command line `argv` (without node and script). Sets process.exitCode. */
@@ -151,10 +151,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await run?.(parsed.invocation);
   } catch (error) {
-    const isExpected = expectedErrors.has((error as { code?: unknown }).code);
-    if (!(error instanceof SettingsError) && !isExpected) throw error;
+    const status = expectedErrors.get((error as { code?: unknown }).code);
+    if (status === undefined) throw error;
     process.stderr.write(`shoal: ${(error as Error).message}\n`);
-    process.exitCode = isExpected ? 1 : 2;
+    process.exitCode = status;
   }
 }
 

@@ -24,10 +24,11 @@ import { openness } from '../worker/distcc/exposure.ts';
 import { startKeeper, type FrontGiven, type RunningKeeper } from '../worker/keeper/keeper.ts';
 import { memoryBounds } from '../worker/memory-bounds.ts';
 import { distccSettings, takeDistccFlags } from './distcc-flags.ts';
-import { pairingText, type FrontSettings } from './front.ts';
+import type { FrontSettings } from './front.ts';
 import { fail } from './fail.ts';
 import { parseListen } from './listen.ts';
 import type { Invocation } from './main.ts';
+import { pairingText } from './worker-events.ts';
 
 type Environment = Invocation['env'];
 
