@@ -15,7 +15,7 @@ import { emptyTree } from '../src/worker/tree-difference.ts';
 import { countDirectories, wholeDirectories } from '../src/worker/whole-directories.ts';
 import { compile, file, jobOf, layFiles, openFixture, ran, sourceOf, type Fixture } from '../test/sandbox/fixture.ts';
 import { makeCpuGroup, type CpuGroup } from './cpu.ts';
-import type { PartPlan } from './parts.ts';
+import type { PartPlan } from './part.ts';
 import { spreadOf, spreadText } from './statistics.ts';
 
 type Row = {

@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { makeCpuGroup } from './cpu.ts';
 import { makeNetwork } from './hosts.ts';
-import type { PartPlan } from './parts.ts';
+import type { PartPlan } from './part.ts';
 import { logEnd, mustRun, path, startDaemon, type Daemon, type Place } from './processes.ts';
 import { aligned, goal } from './report.ts';
 import { startDistccd } from './sides/distcc.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { costProject, leastCosts } from '../test/simulator/cost.ts';
 import { openRig } from '../test/simulator/rig.ts';
 import { tailOf, type Tail } from '../test/simulator/tail.ts';
-import type { PartPlan } from './parts.ts';
+import type { PartPlan } from './part.ts';
 import { spreadOf, spreadText } from './statistics.ts';
 
 const seeds = 200;

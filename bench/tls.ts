@@ -1,7 +1,7 @@
 // What mutual TLS costs, beside the same builds without it: CPU per file on both sides, and bytes on the wire.
 import { makeNetwork } from './hosts.ts';
 import { measureRound, type Figures, type Plan, type Round } from './measure.ts';
-import type { PartPlan } from './parts.ts';
+import type { PartPlan } from './part.ts';
 import { aligned } from './report.ts';
 import type { Which } from './side.ts';
 import { shoal, shoalTls } from './sides/shoal.ts';

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { PartPlan } from '../parts.ts';
+import type { PartPlan } from '../part.ts';
 import { atExit } from '../tidy.ts';
 
 /** Runs it in a mount namespace of its own, where another compiler may stand in the place of the box's. */

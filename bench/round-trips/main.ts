@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeCpuGroup } from '../cpu.ts';
 import { makeNetwork } from '../hosts.ts';
-import type { PartPlan } from '../parts.ts';
+import type { PartPlan } from '../part.ts';
 import { mustRun, startDaemon, type Daemon, type Place } from '../processes.ts';
 import { aligned, goal } from '../report.ts';
 import { clientEnvironment, shoalCommand, startWorkers } from '../sides/shoal.ts';

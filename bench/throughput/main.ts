@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { makeCpuGroup } from '../cpu.ts';
 import { makeNetwork } from '../hosts.ts';
-import type { PartPlan } from '../parts.ts';
+import type { PartPlan } from '../part.ts';
 import { aligned, goal } from '../report.ts';
 import {
   calmJobs,
