@@ -2,7 +2,7 @@
 import { includeWorld } from '../client/compose.ts';
 import { answerQuestion, type SentFiles } from '../client/include-question.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const line = (category: string, path: string): string => `${category.padEnd(9)} ${path}\n`;
 

@@ -10,7 +10,7 @@ import { parseDistccHosts, readDistccWords } from '../distcc/host-words.ts';
 import { ensureNative } from '../native.ts';
 import { version } from '../observe/version.ts';
 import { cacheDir } from '../user-directories.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const about = `distcc (shoal ${version})\n  (protocols 1, 2 and 3) (default port 3632)\n`;
 

@@ -6,7 +6,7 @@ import { dropStale } from '../client/job-state.ts';
 import { decodeState, stateLine, statePrefix, type JobState } from '../distcc/binstate.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
 import { distccDirectory } from '../distcc/host-source.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const usage = `usage: distccmon-text [DELAY]
 

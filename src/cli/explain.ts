@@ -7,7 +7,7 @@ import type { Finish } from '../farm/finish.ts';
 import { homeCost } from '../farm/home.ts';
 import { reasonOf } from '../observe/reasons.ts';
 import { stateDir } from '../user-directories.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
 

@@ -14,7 +14,7 @@ import type { Commands } from '../worker/commands.ts';
 import { localCompilers } from '../worker/local-compilers.ts';
 import { startWorker, type Worker, type WorkerOptions } from '../worker/worker.ts';
 import type { DistccSettings } from './front-distcc.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 import { eventText } from './worker-events.ts';
 
 export type FrontSettings = FrontGiven & {

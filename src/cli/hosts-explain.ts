@@ -3,7 +3,7 @@
 import { environmentNotes } from '../distcc/environment.ts';
 import { distccHostSource } from '../distcc/host-source.ts';
 import { explainHosts, type ExplainedHosts, type ExplainedWord } from '../farm/explain-hosts.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 type InForce = { readonly from: string; readonly text: string; readonly syntax: ExplainedHosts['syntax'] };
 

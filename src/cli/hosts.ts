@@ -5,7 +5,7 @@ import type { HostReport } from '../client/host-report.ts';
 import { settingsFrom } from '../client/settings.ts';
 import { refuses } from './fail.ts';
 import { explainCommandOfHosts } from './hosts-explain.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const speedText = (speed: number | undefined): string => (speed === undefined ? '-' : `${speed} ×`);
 const timeText = (ms: number | undefined): string => (ms === undefined ? '-' : `${ms} ms`);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { includeWorld } from '../client/compose.ts';
 import { startIncludeServer } from '../client/include-server.ts';
 import { identify, lives, writeOwner, type ProcessIdentity } from '../client/pump-directory.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const lookMs = 1000;
 // A working day: somebody may have a shell for building in the background.

@@ -13,7 +13,7 @@ import { decodePairingCode, type PairingCode } from '../trust/pairing-code.ts';
 import type { Role } from '../trust/peer.ts';
 import { workerStateDir } from '../user-directories.ts';
 import { fail } from './fail.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 import { fingerprintText } from './pair.ts';
 
 const usage = 'usage: shoal join CODE [HOST[:PORT]] [--name NAME] [--yes] [--state DIR] [--replace]';

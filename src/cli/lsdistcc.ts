@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { scanHosts, type Names, type Scan, type ScannedHost } from '../distcc/scan-hosts.ts';
 import { distccPort } from '../distcc/host-words.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const usage = `Usage: lsdistcc [OPTIONS] [FORMAT]
        lsdistcc [OPTIONS] HOST...

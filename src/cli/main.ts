@@ -1,14 +1,7 @@
 // The command line: finds the subcommand, loads only its file (an import costs start-up time, and the CLI starts once a
 // build), and hands it what follows. Flags before the subcommand become the SHOAL_ variables that they stand for.
 import { fileURLToPath } from 'node:url';
-
-export type Invocation = {
-  readonly name: string;
-  readonly args: readonly string[];
-  /** The environment with the flags before the subcommand worked in. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly mainScript: string;
-};
+import type { Invocation } from './invocation.ts';
 
 type Subcommand = {
   readonly summary?: string;

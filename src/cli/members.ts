@@ -7,7 +7,7 @@ import type { Role } from '../trust/peer.ts';
 import { loadRevocations } from '../trust/revocation-files.ts';
 import { workerStateDir } from '../user-directories.ts';
 import { fail } from './fail.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 import { fingerprintText } from './pair.ts';
 
 const usage = 'usage: shoal members [--json] [--state DIR]';

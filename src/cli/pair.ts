@@ -11,7 +11,7 @@ import type { Role } from '../trust/peer.ts';
 import { workerStateDir } from '../user-directories.ts';
 import { answers } from '../worker/state-lock.ts';
 import { fail } from './fail.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const usage = 'usage: shoal pair [--role client|worker|admin] [--state DIR]';
 const minuteMs = 60_000;

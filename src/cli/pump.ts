@@ -8,7 +8,7 @@ import { lives, makePumpDirectory, ownerOf, shellAbove, sweepPumps, type PumpOwn
 import { distccHostSource } from '../distcc/host-source.ts';
 import { parseDistccHosts } from '../distcc/host-words.ts';
 import { serveIncludes } from './include-server.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 const usage = `Usage:
     pump COMMAND [ARG...]

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { revokeMember } from '../trust/revoke.ts';
 import { fail } from './fail.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 import { identityHere, noFarm } from './members.ts';
 
 const usage = 'usage: shoal revoke NAME|SERIAL [--state DIR]';

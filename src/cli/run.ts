@@ -5,7 +5,7 @@ import { nothingReachedText, summaryText } from '../observe/summary.ts';
 import { runBuild, strictBreach, writeSummaryFile, type BuildEnd } from '../client/build.ts';
 import { settingsFrom, type Settings } from '../client/settings.ts';
 import { progressLine, progressText, type ProgressLine } from './progress-line.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 // Four times a second is as fast as one reads; a log wants fewer lines.
 const liveProgressMs = 250;

@@ -2,7 +2,7 @@
 import { askOnce } from '../client/attach.ts';
 import type { Status } from '../client/control.ts';
 import { refuses } from './fail.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 
 export function statusText(status: Status): string {
   const { totals } = status;

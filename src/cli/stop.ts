@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { askOnce, processGone, StuckDaemonError } from '../client/attach.ts';
 import { daemonProcess } from '../client/daemon-process.ts';
 import { refuses } from './fail.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 import { openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
 
 const patienceMs = 10_000;

@@ -27,7 +27,7 @@ import { distccSettings, takeDistccFlags } from './distcc-flags.ts';
 import type { FrontSettings } from './front.ts';
 import { fail } from './fail.ts';
 import { parseListen } from './listen.ts';
-import type { Invocation } from './main.ts';
+import type { Invocation } from './invocation.ts';
 import { pairingText } from './worker-events.ts';
 
 type Environment = Invocation['env'];
