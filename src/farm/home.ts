@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import type { HostLoad } from './finish.ts';
 import { paceFor, type HostRecord } from './pace.ts';
-import type { WorkKind } from './work.ts';
+import type { WorkKind } from './kind.ts';
 import type { HostSpec } from './host-spec.ts';
 
 export type Home = {

@@ -3,6 +3,9 @@
 // (correlation of the logarithms 0.65 to 0.78).
 import { averagedMean, guess, type Average } from './average.ts';
 
+/** Work that is alike: its language and whether it is optimised. Hosts differ in their pace by it. */
+export type WorkKind = string;
+
 /** Means of one sample after the other. */
 export type KindRecord = {
   /** On a host of pace 1. */

@@ -1,7 +1,7 @@
 // What has been measured of a host, and is kept from build to build: its pace for each kind of work, its round trip, its
 // bandwidth. Nothing here is configured.
 import { averaged, averagedMean, averagedRatio, extendedMean, guess, type Average } from './average.ts';
-import type { WorkKind } from './work.ts';
+import type { WorkKind } from './kind.ts';
 
 export type HostRecord = {
   /** Over all kinds of work. */

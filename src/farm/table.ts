@@ -6,7 +6,8 @@ import type { DigestKey } from '../reapi/digest.ts';
 import { jobsAhead, type HostLoad } from './finish.ts';
 import type { Host, HostChanges, Place, ReadyHost } from './host.ts';
 import { paceFor } from './pace.ts';
-import type { Work, WorkKind } from './work.ts';
+import type { Work } from './work.ts';
+import type { WorkKind } from './kind.ts';
 
 /** Columns of a row. */
 export const column = {

@@ -3,11 +3,8 @@
 // Times are *work*: milliseconds on a host of pace 1. A host that takes twice as long for the same work has pace 2. The
 // two are learnt together from each compile that was done: known work tells about the host, a known host about the work.
 import { averagedMean, extendedMean, guess, type Average } from './average.ts';
-import { newKindRecord, usualMs, withCompile, type KindRecord } from './kind.ts';
+import { newKindRecord, usualMs, withCompile, type KindRecord, type WorkKind } from './kind.ts';
 import { paceFor, type HostRecord } from './pace.ts';
-
-/** Work that is alike: its language and whether it is optimised. Hosts differ in their pace by it. */
-export type WorkKind = string;
 
 /** What names a compile from build to build, and its kind. */
 export type WorkName = {
