@@ -1,7 +1,8 @@
 // Where the client daemon is put together: the only place that constructs its layers.
 import { join } from 'node:path';
 import { forgive } from '../farm/aside.ts';
-import { closeFarm, newFarm, reachAll, warm, type Farm } from '../farm/farm.ts';
+import { newFarm, reachAll, type Farm } from '../farm/farm.ts';
+import { closeFarm, warm } from '../farm/places.ts';
 import { clientTrust, connectWith } from '../farm/connect.ts';
 import { findDistccHosts } from '../farm/distcc-zeroconf.ts';
 import { findFarms } from '../farm/discovery.ts';
@@ -171,7 +172,7 @@ export async function inspectHosts(
   { settings, forgive: name }: Pick<HostsRequest, 'settings' | 'forgive'>,
 ): Promise<readonly HostReport[] | string> {
   if (name !== undefined) {
-    const open = [...farms.open.values()].map(({ farm }) => farm);
+    const open = [...farms.open.values()].flatMap(({ farm }) => farm.hosts);
     if (!forgive(farms.memory.asides, open, name)) return `${name} is not set aside`;
     saveFarmMemory(farms.memory, farmMemoryPath());
   }

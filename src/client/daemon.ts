@@ -6,7 +6,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { withRightEntries } from '../distcc/environment.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
-import { enterHome, leaveHome } from '../farm/farm.ts';
+import { enterHome, leaveHome } from '../farm/places.ts';
 import { takesSlot } from '../observe/reasons.ts';
 import { addToTally, takeFromTally, type JobEnd } from '../observe/tally.ts';
 import { temporarySocket, type RuntimeDir } from '../trust/runtime-dir.ts';

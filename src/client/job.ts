@@ -9,7 +9,8 @@
 //   6 look again   what it read is still on the disk, or it begins anew at 2
 //   7 answer       the outputs, checked, for the launcher to write
 import { resolve } from 'node:path';
-import { leaveHome, takePlace, type Farm, type PlaceRequest, type Stay } from '../farm/farm.ts';
+import type { Farm, PlaceRequest, Stay } from '../farm/farm.ts';
+import { leaveHome, takePlace } from '../farm/places.ts';
 import type { Host, Place } from '../farm/host.ts';
 import { noteHere } from '../farm/learn.ts';
 import { readSize } from '../farm/kind.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { enterHome, leaveHome, newFarm } from '../farm/farm.ts';
+import { newFarm } from '../farm/farm.ts';
+import { enterHome, leaveHome } from '../farm/places.ts';
 import { realClock, type Clock } from '../observe/clock.ts';
 import { roomHere } from './proof.ts';
 import { newSession } from './session.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { differingSection } from '../compiler/elf-sections.ts';
 import { proofArguments, type ProofFiles } from '../compiler/proof-arguments.ts';
 import { setAside } from '../farm/aside.ts';
-import { enterHome, leaveHome } from '../farm/farm.ts';
+import { enterHome, leaveHome } from '../farm/places.ts';
 import type { Host } from '../farm/host.ts';
 import { closureStands, type JobClosure } from './closure.ts';
 import type { Completed } from './launcher-wire.ts';
@@ -100,7 +100,7 @@ async function proveAll(world: ClientWorld, session: Session): Promise<void> {
     const { source } = claim.job.unit;
     const { name } = claim.host.spec;
     proofs.differences.push({ host: name, source, section });
-    setAside(session.farm, claim.host, `its object of ${source} differs from this box's in ${section}`);
+    setAside(session.farm.memory.asides, claim.host, `its object of ${source} differs from this box's in ${section}`);
   }
   proofs.busy = false;
 }

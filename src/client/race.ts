@@ -1,6 +1,7 @@
 // One job at the place that it was given, and at a second one if the farm offers it: at the end of a build an idle slot may
 // be done before the host that has the job. The first that is done wins, the other is cancelled.
-import { askedOf, leavePlace, mayRace, type Farm, type PlaceRequest } from '../farm/farm.ts';
+import type { Farm, PlaceRequest } from '../farm/farm.ts';
+import { askedOf, leavePlace, mayRace } from '../farm/places.ts';
 import type { Host, Place, ReadyHost } from '../farm/host.ts';
 import { isOverdue } from '../farm/tail.ts';
 import { noteDone, noteOvertaken, type Observed } from '../farm/learn.ts';

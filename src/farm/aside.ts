@@ -4,7 +4,6 @@
 // The day is kept as time left, not as a date: a clock that is set wrong, or mended, shall neither bring a lying host back
 // nor keep it away for ever. While a process lives its own steady clock counts; between two processes the time of day does,
 // half a day of it at most.
-import type { Farm } from './farm.ts';
 import { become, leave, type Host } from './host.ts';
 
 const dayMs = 24 * 3600 * 1000;
@@ -22,18 +21,15 @@ export type Asides = Map<string, Aside>;
 
 export type SavedAside = readonly [name: string, why: string, leftMs: number];
 
-export function setAside(farm: Farm, host: Host, why: string): void {
+export function setAside(asides: Asides, host: Host, why: string): void {
   leave(host);
   become(host, { kind: 'aside', why });
-  farm.memory.asides.set(host.spec.name, { why, leftMs: dayMs, atMs: performance.now() });
+  asides.set(host.spec.name, { why, leftMs: dayMs, atMs: performance.now() });
 }
 
-/** The host of this name is used again, in these farms and the next ones; false if it was not set aside. */
-export function forgive(asides: Asides, farms: readonly Farm[], name: string): boolean {
-  for (const { hosts } of farms) {
-    for (const host of hosts)
-      if (host.spec.name === name && host.state.kind === 'aside') become(host, { kind: 'idle' });
-  }
+/** The host of this name is used again, at once where it is one of these, which are open; false if it was not set aside. */
+export function forgive(asides: Asides, hosts: readonly Host[], name: string): boolean {
+  for (const host of hosts) if (host.spec.name === name && host.state.kind === 'aside') become(host, { kind: 'idle' });
   return asides.delete(name);
 }
 

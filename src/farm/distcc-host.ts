@@ -1,14 +1,11 @@
-// A server of distcc's protocol as a host of the farm: how it is reached. Each job has a connection of its own; between jobs
-// there is nothing but what is known of the host.
+// The way to a server of distcc's protocol. Each job has a connection of its own; between jobs there is nothing but what is
+// known of the host.
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { DistccHost } from '../distcc/host-list.ts';
 import { DistccError } from '../distcc/errors.ts';
 import type { PacketCache } from '../distcc/sent-files.ts';
-import type { Clock } from '../observe/clock.ts';
-import type { DistccReady } from './host.ts';
-import { noteRoundTrip, type HostRecord } from './pace.ts';
 import { distccSshCommand } from './ssh.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -98,35 +95,4 @@ function openWith(env: Environment, authenticate: Authenticate): OpenDistcc {
       throw error;
     }
   };
-}
-
-type Reaching = { readonly distcc?: DistccWay; readonly clock: Clock };
-
-/** The host, if a connection to it can be opened; otherwise why not. One by ssh is taken as it is: to ask it costs a login. */
-export async function reachDistcc(
-  server: DistccHost,
-  record: HostRecord,
-  { distcc, clock }: Reaching,
-): Promise<DistccReady | string> {
-  const ready: DistccReady = {
-    kind: 'ready',
-    speaks: 'distcc',
-    server,
-    lacks: new Set(),
-    silences: new Map(),
-    slots: server.limit,
-    memoryKb: 0,
-    heldBytes: 0,
-  };
-  if (distcc === undefined) return 'this farm has no way to hosts of distcc';
-  if (server.transport.kind === 'ssh') return ready;
-  const startedMs = clock.nowMs();
-  try {
-    const stream = await distcc.open(server, new AbortController().signal);
-    noteRoundTrip(record, clock.nowMs() - startedMs);
-    stream.on('error', () => undefined).destroy();
-    return ready;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }

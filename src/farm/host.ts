@@ -1,4 +1,4 @@
-// One host of the farm: how it is reached, what it holds, how it has behaved.
+// One host of the farm: what it holds, how it has behaved. reach.ts connects to it.
 //
 //   idle ──reach()──▶ connecting ──▶ ready ──trouble()──▶ resting ──time──▶ idle
 //                         └──────────trouble()──────────────▲
@@ -7,10 +7,10 @@
 // as long as DISTCC_BACKOFF_PERIOD says); one job done clears its record. Only what is the host's own fault counts: a user's compile error never does.
 import type { DistccHost } from '../distcc/host-list.ts';
 import type { Clock } from '../observe/clock.ts';
-import { digestKey, type Digest, type DigestKey } from '../reapi/digest.ts';
+import type { Digest, DigestKey } from '../reapi/digest.ts';
 import type { ReapiClient } from '../reapi/client.ts';
 import { isThisBox } from './home.ts';
-import { reachDistcc, type DistccWay } from './distcc-host.ts';
+import type { DistccWay } from './distcc-host.ts';
 import type { HostSpec, NativeAddress } from './host-spec.ts';
 import type { HostRecord } from './pace.ts';
 import type { Finish } from './finish.ts';
@@ -19,8 +19,6 @@ import type { Work } from './work.ts';
 
 const firstRestMs = 1000;
 const longestRestMs = 60_000;
-// More than any box has; a worker of shoal's announces no more either.
-const mostAnnouncedSlots = 1024;
 
 /** @throws where what is written cannot be reached from this box at all. */
 export type Connect = (address: NativeAddress) => ReapiClient;
@@ -77,7 +75,7 @@ export type Holds = {
   readonly latest: Map<string, { readonly digest: Digest; readonly bytes: Buffer }>;
 };
 
-const nothing = (): Holds => ({ blobs: new Set(), filled: new WeakSet(), latest: new Map() });
+export const holdsNothing = (): Holds => ({ blobs: new Set(), filled: new WeakSet(), latest: new Map() });
 
 /** A job at a host, from the choice until its end. */
 export type Place = {
@@ -165,72 +163,6 @@ export type HostWorld = {
   readonly chance?: (() => number) | undefined;
 };
 
-/** It is neither connected nor being connected, and has rested enough if it failed. */
-export function mayBeReached({ state }: Host, nowMs: number): boolean {
-  return state.kind === 'idle' || (state.kind === 'resting' && nowMs >= state.untilMs);
-}
-
-/** The host's state once it is settled: connects if it is idle or has rested enough. Never throws. */
-export async function reach(host: Host, world: HostWorld): Promise<HostState> {
-  const { state } = host;
-  if (state.kind === 'ready') return state;
-  if (state.kind === 'connecting') return state.attempt;
-  if (state.kind === 'aside' || (state.kind === 'resting' && world.clock.nowMs() < state.untilMs)) return state;
-  const isMeant = (): boolean => host.state.kind === 'connecting' && host.state.attempt === attempt;
-  const attempt = Promise.resolve().then(() => open(host, world, isMeant));
-  become(host, { kind: 'connecting', attempt });
-  return attempt;
-}
-
-/** `isMeant`: the host was neither left nor set aside since. */
-async function open(host: Host, world: HostWorld, isMeant: () => boolean): Promise<HostState> {
-  let client: ReapiClient;
-  if (!isMeant()) return host.state;
-  const { address } = host.spec;
-  if (address.kind === 'distcc') {
-    const reached = await reachDistcc(address.host, host.record, world);
-    if (!isMeant()) return host.state;
-    if (typeof reached === 'string') return trouble(host, world, reached);
-    become(host, reached);
-    return reached;
-  }
-  try {
-    client = world.connect(address);
-  } catch (error) {
-    return trouble(host, world, (error as Error).message);
-  }
-  try {
-    await client.ready();
-    const listed = await client.toolchains();
-    if (!isMeant()) {
-      client.close();
-      return host.state;
-    }
-    const ready: NativeReady = {
-      kind: 'ready',
-      speaks: 'reapi',
-      client,
-      toolchains: new Set(listed.toolchains.map((toolchain) => digestKey(toolchain.digest))),
-      slots: host.spec.slots ?? Math.min(mostAnnouncedSlots, Math.max(1, listed.slots)),
-      memoryKb: Math.max(0, listed.memoryKb),
-      takesInputs: listed.isShoal,
-      holds: nothing(),
-      heldBytes: host.pastHeldBytes,
-      bulkUpload: Promise.resolve(),
-      uploads: new Set(),
-    };
-    client.onClose((error) => {
-      if (host.state === ready) trouble(host, world, `connection lost: ${error.message}`);
-    });
-    become(host, ready);
-    return ready;
-  } catch (error) {
-    client.close();
-    if (!isMeant()) return host.state;
-    return trouble(host, world, (error as Error).message);
-  }
-}
-
 /** The host failed in a way that is its own fault: it rests, and is asked again later. */
 export function trouble(host: Host, world: HostWorld, why: string, gently = false): HostState {
   leave(host, gently);
@@ -268,6 +200,6 @@ export function leave(host: Host, gently = false): void {
 
 /** An upload failed: whatever rested on it has to be sent again. */
 export function forgetAll(ready: NativeReady): void {
-  ready.holds = nothing();
+  ready.holds = holdsNothing();
   ready.heldBytes = 0;
 }

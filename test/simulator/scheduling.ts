@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import type { PlannedAction } from '../../src/client/action.ts';
 import { executeAt } from '../../src/client/race.ts';
-import { takePlace, type Farm, type PlaceRequest } from '../../src/farm/farm.ts';
+import type { Farm, PlaceRequest } from '../../src/farm/farm.ts';
+import { takePlace } from '../../src/farm/places.ts';
 import { expectedWork } from '../../src/farm/work.ts';
 import { digestKey, type Digest, type DigestKey } from '../../src/reapi/digest.ts';
 import type { ListedJob } from './compiler.ts';

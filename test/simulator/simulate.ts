@@ -2,7 +2,8 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Session } from '../../src/client/session.ts';
-import { closeFarm, type Farm } from '../../src/farm/farm.ts';
+import type { Farm } from '../../src/farm/farm.ts';
+import { closeFarm } from '../../src/farm/places.ts';
 import { isFallback } from '../../src/observe/tally.ts';
 import { choicesOf } from '../generated/choices.ts';
 import { newClient, openSession, runBuild, type JobRecord } from './client.ts';

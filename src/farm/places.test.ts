@@ -1,17 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
-import {
-  closeFarm,
-  enterHome,
-  leaveHome,
-  leavePlace,
-  newFarm,
-  slotsOf,
-  takePlace,
-  type Choice,
-  type PlaceRequest,
-} from './farm.ts';
+import { newFarm, slotsOf, type Choice, type PlaceRequest } from './farm.ts';
+import { closeFarm, enterHome, leaveHome, leavePlace, takePlace } from './places.ts';
 import { parseHosts } from './host-spec.ts';
 import { touch, trouble } from './host.ts';
 import { noteDone, noteHere } from './learn.ts';
