@@ -1,6 +1,6 @@
 // shoal.v1.Members, the caller's side: what two members tell each other on every connection, and renewal through an admin.
 import type { Identity } from '../trust/identity.ts';
-import type { RenewAnswer } from '../trust/renew.ts';
+import type { RenewAnswer } from '../trust/member-messages.ts';
 import { acceptSync, syncMessage } from '../trust/sync.ts';
 import type { Role } from '../trust/peer.ts';
 import { GrpcError, grpcCode } from './errors.ts';

@@ -1,7 +1,7 @@
 // Where this box has met others of its farm: `HOST:PORT` of admins and workers, the last met first. Builds find their
 // hosts, and renewals their admin, without a network that carries mDNS.
 import { join } from 'node:path';
-import { identityFiles } from './identity.ts';
+import { identityFiles } from './identity-layout.ts';
 import { readPrivate, writePrivate } from './private-files.ts';
 
 const maxAddresses = 64;

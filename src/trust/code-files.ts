@@ -10,7 +10,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { identityFiles, type Identity } from './identity.ts';
+import type { Identity } from './identity.ts';
+import { identityFiles } from './identity-layout.ts';
 import { isRole } from './member.ts';
 import { encodePairingCode, pinBytes, secretBytes } from './pairing-code.ts';
 import type { Role } from './peer.ts';

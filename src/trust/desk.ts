@@ -2,8 +2,7 @@
 // Identity that comes with a desk is used through it by sync.ts, renew.ts, addresses and pairing.
 import type { JoinAnswer, JoinRequest } from './pairing-messages.ts';
 import type { Role } from './peer.ts';
-import type { RenewAnswer } from './renew.ts';
-import type { SyncMessage } from './sync.ts';
+import type { RenewAnswer, SyncMessage } from './member-messages.ts';
 
 export type RenewalStep =
   | { readonly kind: 'not-due' }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { lstatSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { makeDirectory } from '../make-directory.ts';
-import { identityFiles } from './identity.ts';
+import { identityFiles } from './identity-layout.ts';
 import { makePrivateDirectory, moveDirectory, PrivateFileError, removeLeftovers } from './private-files.ts';
 import { writePrivate } from './private-files.ts';
 

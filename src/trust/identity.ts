@@ -1,19 +1,10 @@
-// Who this box is in its farm: a directory of files that only their owner may read.
-//
-//   ca.crt          the farm's authority
-//   ca.key          its key: only on an admin's box
-//   member.pem      our own key and certificate: one file, so that no crash can pair a new key with an old certificate
-//   farm.json       addresses of the farm's boxes (addresses.ts)
-//   revocations/    signed lists (revocation-files.ts)
-//   codes/          codes that wait for somebody to join: only on an admin's box (code-files.ts)
-//   members/        certificates that were issued here or heard of (member-files.ts)
-//
-// The directory comes into being as a whole, by renaming one that is complete.
+// Who this box is in its farm: a directory (identity-layout.ts), read and checked.
 import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stateDir, workerStateDir } from '../user-directories.ts';
 import type { IdentityDesk } from './desk.ts';
+import { identityFiles } from './identity-layout.ts';
 import { memberOf } from './member.ts';
 import { directoryRefusal, readPrivate } from './private-files.ts';
 import type { Role } from './peer.ts';
@@ -48,16 +39,6 @@ export type BrokenIdentity = {
   readonly remedy: string;
 };
 export type IdentityState = NoIdentity | BrokenIdentity | Identity;
-
-export const identityFiles = {
-  caCertificate: 'ca.crt',
-  caKey: 'ca.key',
-  member: 'member.pem',
-  addresses: 'farm.json',
-  revocations: 'revocations',
-  codes: 'codes',
-  members: 'members',
-} as const;
 
 const maxPemBytes = 64 << 10;
 

@@ -4,7 +4,8 @@
 // What has been an identity stays one for this process: a directory that breaks or vanishes never makes it open again.
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { identityFiles, type Identity, type IdentityState } from './identity.ts';
+import type { Identity, IdentityState } from './identity.ts';
+import { identityFiles } from './identity-layout.ts';
 import { loadRevocations, revocationsStamp } from './revocation-files.ts';
 import type { Revocations } from './revocations.ts';
 

@@ -2,7 +2,7 @@
 // (`shoal members`) and for new names to be unlike those in use; who is let in follows from certificate and revocations.
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { identityFiles } from './identity.ts';
+import { identityFiles } from './identity-layout.ts';
 import { isMemberName, isRole, isSerial, memberId, type Member } from './member.ts';
 import { makePrivateDirectory, readPrivate, writePrivate } from './private-files.ts';
 

@@ -5,14 +5,12 @@ import { issueLeaf, makeRequest, requestSubject } from './certificates.ts';
 import type { IdentityDesk } from './desk.ts';
 import { isIssuedBy, loadIdentity, type Identity } from './identity.ts';
 import { writeMember } from './identity-files.ts';
+import type { RenewAnswer } from './member-messages.ts';
 import { memberId, memberOf, newSerial, type Member } from './member.ts';
 import { knownCertificates, recordMember } from './member-files.ts';
 import { loadRevocations } from './revocation-files.ts';
 import { isRevoked } from './revocations.ts';
 import { readCaKey } from './revoke.ts';
-
-export type RenewAnswer =
-  { readonly kind: 'renewed'; readonly certificatePem: string } | { readonly kind: 'refused'; readonly why: string };
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;

@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { identityFiles, type Identity } from './identity.ts';
+import type { Identity } from './identity.ts';
+import { identityFiles } from './identity-layout.ts';
 import { makePrivateDirectory, readPrivate, writePrivate } from './private-files.ts';
 import { decodeRevocations, maxRevocationBytes, mergeRevocations, noRevocations } from './revocations.ts';
 import { RevocationsError, type Revocations, type SignedList } from './revocations.ts';

@@ -3,19 +3,10 @@
 import type { Identity } from './identity.ts';
 import { addressesIn, farmAddresses, keepAddresses } from './addresses.ts';
 import { knownCertificates, learnMembers, parseRecord, type MemberRecord } from './member-files.ts';
+import type { SyncMessage } from './member-messages.ts';
 import type { Role } from './peer.ts';
 import { keepRevocations, loadRevocations } from './revocation-files.ts';
 import { decodeRevocations, encodeRevocations } from './revocations.ts';
-
-export type SyncMessage = {
-  /** Revocations.stamp of the sender. */
-  readonly stamp: string;
-  /** Lists of revocations, encoded; empty where the other side has the same. */
-  readonly revocations: Uint8Array;
-  readonly addresses: readonly string[];
-  /** JSON of MemberRecords; empty unless both are admins. */
-  readonly members: string;
-};
 
 // 160 bytes each: it fits a message of 4 MB.
 const maxRecordsSent = 20_000;

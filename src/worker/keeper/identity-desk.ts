@@ -11,9 +11,10 @@ import { knownCertificates } from '../../trust/member-files.ts';
 import type { JoinAnswer, JoinRequest } from '../../trust/pairing-messages.ts';
 import type { PairingEvent } from '../../trust/pairing-server.ts';
 import type { Role } from '../../trust/peer.ts';
-import type { Renewal, RenewAnswer } from '../../trust/renew.ts';
+import type { Renewal } from '../../trust/renew.ts';
+import type { RenewAnswer, SyncMessage } from '../../trust/member-messages.ts';
 import { encodeRevocations, RevocationsError } from '../../trust/revocations.ts';
-import { acceptSync, syncMessage, type SyncMessage } from '../../trust/sync.ts';
+import { acceptSync, syncMessage } from '../../trust/sync.ts';
 
 export type TrustText =
   { readonly kind: 'farm'; readonly identity: Identity; readonly revocations: string } | Exclude<Trust, FarmTrust>;

@@ -2,7 +2,7 @@
 import type { IdentityDesk, RenewalStep } from '../../trust/desk.ts';
 import { keptCurrent, type LiveTrust } from '../../trust/live-trust.ts';
 import type { JoinAnswer } from '../../trust/pairing-messages.ts';
-import type { RenewAnswer } from '../../trust/renew.ts';
+import type { RenewAnswer } from '../../trust/member-messages.ts';
 import { decodeRevocations, RevocationsError } from '../../trust/revocations.ts';
 import type { DeskAnswer, Question, SyncText, TrustText } from './identity-desk.ts';
 
