@@ -1,7 +1,7 @@
 // What happens to a worker, in words for whoever started it. Apart from front.ts: the keeper says some of it, too, and holds
 // none of the front's code.
 import type { PairingEvent } from '../trust/pairing-server.ts';
-import type { WorkerEvent } from '../worker/worker.ts';
+import type { WorkerEvent } from '../worker/events.ts';
 
 function refusalText({ address, reason, name, untold }: Extract<WorkerEvent, { kind: 'refused-peer' }>): string {
   const who = name === undefined ? '' : ` (${name})`;

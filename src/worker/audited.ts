@@ -1,7 +1,7 @@
 // What a worker's log and its audit log both tell: who came, and who was not let in.
 import type { AuditEvent } from '../observe/audit-log.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
-import type { WorkerEvent } from './worker.ts';
+import type { WorkerEvent } from './events.ts';
 
 export function joinAuditOf(event: PairingEvent): AuditEvent {
   const { address } = event;

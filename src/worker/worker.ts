@@ -1,15 +1,13 @@
 // A worker's life: from the lock on its state directory to the last job in flight.
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { MembershipEvent } from '../farm/membership.ts';
 import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
 import type { Listener } from '../reapi/doors.ts';
 import { serve, type Handler, type Serving } from '../reapi/server.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
-import type { PairingEvent } from '../trust/pairing-server.ts';
 import { audited } from './audited.ts';
-import { belong, type RevokedEvent } from './belonging.ts';
+import { belong } from './belonging.ts';
 import { openStoreWriter, type StoreWriter } from '../store/store-writer.ts';
 import {
   addressText,
@@ -23,28 +21,17 @@ import type { Commands } from './commands.ts';
 import { openParts, type CompilerView, type Parts } from './compose.ts';
 import type { ControlGroups } from './control-groups.ts';
 import { newDoorKeeper } from './doorkeeper.ts';
+import type { WorkerEvent } from './events.ts';
 import { memoryBounds } from './memory-bounds.ts';
 import type { Limits } from './sandbox.ts';
 import { limitsFor } from './sandbox-job.ts';
 import { newPairingDoor, type PairingDoor } from './pairing.ts';
-import { tellSome, type ToldRefusal } from './refusals.ts';
+import { tellSome } from './refusals.ts';
 import { startSlots, type SlotPool } from './slots.ts';
 import { membersService } from './services/members.ts';
 import type { Weights } from './slot-queue.ts';
 import { containRefusal, openSlotHouse, type SlotOptions } from './slot-process.ts';
 import { clearStaleSocket } from './state-lock.ts';
-import type { ToolchainEvent } from './toolchains.ts';
-
-export type WorkerEvent =
-  | ToolchainEvent
-  | MembershipEvent
-  | ({ readonly kind: 'refused-peer' } & ToldRefusal)
-  | { readonly kind: 'pairing'; readonly event: PairingEvent }
-  | RevokedEvent
-  | { readonly kind: 'listening'; readonly address: string }
-  | { readonly kind: 'socket-taken'; readonly path: string }
-  /** By hand: jobs run without namespaces. */
-  | { readonly kind: 'uncontained' };
 
 export type WorkerOptions = {
   readonly listen: readonly ListenAddress[];

@@ -16,7 +16,8 @@ import { openChannel } from '../../src/reapi/grpc-client.ts';
 import { loadIdentity } from '../../src/trust/identity.ts';
 import { filesOfIdentity, openLiveTrust, type LiveTrust } from '../../src/trust/live-trust.ts';
 import { revokeMember } from '../../src/trust/revoke.ts';
-import { startWorker, type WorkerEvent } from '../../src/worker/worker.ts';
+import { startWorker } from '../../src/worker/worker.ts';
+import type { WorkerEvent } from '../../src/worker/events.ts';
 import { actionBlobs, optionsIn } from '../worker/rig.ts';
 import { newFarm, newMember, type Kept } from './members.ts';
 
