@@ -1,23 +1,30 @@
 // Steps 2 and 3 of a job: what the compile can read, and the input root made of it.
 import type { Closure, DirectoryEntry, TreeEntry } from '../includes/types.ts';
 import { addToLayer, removePath, rootFor, type Layer, type TreeDirectory } from './input-tree.ts';
-import type { RunHere } from './job.ts';
-import type { Session } from './session.ts';
+import type { RunHere } from './run-here.ts';
 import { systemInputs } from './system-inputs.ts';
 import type { UnderstoodJob } from './understand.ts';
 import type { ClientWorld } from './world.ts';
 
 export type JobClosure = Closure & { readonly epoch: number };
 
+/** What the jobs of one build read, together. */
+export type BuildInputs = {
+  /** The input layer that they share. */
+  readonly layer: Layer;
+  /** Paths that the last build here needed: the first job puts them into the layer. */
+  expected: readonly string[];
+};
+
 /** The first job of a build puts into the layer what the last build here had in it, as far as it is still there. */
 function takeExpected(
   world: ClientWorld,
-  session: Session,
+  inputs: BuildInputs,
   at: { readonly job: UnderstoodJob; readonly epoch: number },
 ): void {
-  const extraInputs = session.expected;
+  const extraInputs = inputs.expected;
   if (extraInputs.length === 0) return;
-  session.expected = [];
+  inputs.expected = [];
   const { request, toolchain, unit } = at.job;
   const found = world.includes.closure({
     epoch: at.epoch,
@@ -33,18 +40,18 @@ function takeExpected(
     preprocessed: true,
   });
   if (found.kind === 'here') return;
-  addToLayer(session.layer, found.directories);
-  addToLayer(session.layer, found.symlinks);
-  addToLayer(session.layer, found.files, found.source);
+  addToLayer(inputs.layer, found.directories);
+  addToLayer(inputs.layer, found.symlinks);
+  addToLayer(inputs.layer, found.files, found.source);
 }
 
 /** The closure of a job, every part of it as it was looked at in `epoch`. */
 export function findClosure(
   world: ClientWorld,
-  session: Session,
+  inputs: BuildInputs,
   { job, epoch }: { readonly job: UnderstoodJob; readonly epoch: number },
 ): JobClosure | RunHere {
-  takeExpected(world, session, { job, epoch });
+  takeExpected(world, inputs, { job, epoch });
   return closureOf(world, { job, epoch });
 }
 
@@ -97,11 +104,11 @@ const sameEntries = (a: readonly TreeEntry[], b: readonly TreeEntry[]): boolean 
  */
 export function closureStands(
   world: ClientWorld,
-  session: Session,
+  inputs: BuildInputs,
   { job, closure, epoch }: { readonly job: UnderstoodJob; readonly closure: JobClosure; readonly epoch: number },
 ): boolean {
   if (closure.epoch === epoch || world.includes.holds(closure, epoch)) return true;
-  const now = findClosure(world, session, { job, epoch });
+  const now = findClosure(world, inputs, { job, epoch });
   return (
     now.kind === 'closure' &&
     sameEntries(now.files, closure.files) &&

@@ -14,7 +14,9 @@ import { readOpening, type Intake } from './connection.ts';
 import { serveControl } from './control-line.ts';
 import { logJob, spokenLine } from './job-log.ts';
 import { newJobStates, type JobStateFile, type JobStates } from './job-state.ts';
-import { runJob, type JobAnswer, type RunHere } from './job.ts';
+import { runJob } from './job.ts';
+import type { JobAnswer } from './job-answer.ts';
+import type { RunHere } from './run-here.ts';
 import {
   decodeRequest,
   completedFrames,

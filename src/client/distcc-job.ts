@@ -14,7 +14,7 @@ import { ActionResult, ExecutedActionMetadata, OutputFile } from '../reapi/gen/r
 import type { Traffic } from '../reapi/traffic.ts';
 import { rootRelative } from './action.ts';
 import { isSet, prepare, valueOf, type DistccJob, type NotPrepared, type Prepared } from './distcc-request.ts';
-import type { ExecuteEnd } from './execute.ts';
+import type { ExecuteEnd } from './execute-end.ts';
 import { faultOf, type HostFault } from './faults.ts';
 import type { UnderstoodJob } from './understand.ts';
 

@@ -13,7 +13,7 @@ import type { DistccReady } from '../farm/host.ts';
 import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey } from '../reapi/digest.ts';
 import type { JobClosure } from './closure.ts';
-import type { ExecuteEnd } from './execute.ts';
+import type { ExecuteEnd } from './execute-end.ts';
 import { keepSent } from './kept-source.ts';
 import type { Preprocess } from './preprocess.ts';
 import { systemInputs } from './system-inputs.ts';

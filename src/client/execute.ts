@@ -3,7 +3,6 @@ import { forgetAll, type NativeReady } from '../farm/host.ts';
 import { newSharedUpload } from '../farm/shared-upload.ts';
 import { FileChangedError } from '../includes/types.ts';
 import type { Clock } from '../observe/clock.ts';
-import type { ReasonId } from '../observe/reasons.ts';
 import { digestKey, type Digest } from '../reapi/digest.ts';
 import { grpcCode } from '../reapi/errors.ts';
 import type { ExecuteOutcome, ReapiClient } from '../reapi/client.ts';
@@ -11,8 +10,8 @@ import type { Traffic } from '../reapi/traffic.ts';
 import { maxInlineInputBytes, type InlineInput } from '../reapi/inline-inputs.ts';
 import { blobsMissing, type TreeBlob } from './input-tree.ts';
 import type { PlannedAction } from './action.ts';
-import type { DistccJob } from './distcc-request.ts';
-import { busyFault, faultIn, faultOf, type HostFault } from './faults.ts';
+import type { DoneOutcome, ExecuteEnd, Transfer } from './execute-end.ts';
+import { busyFault, faultIn, faultOf } from './faults.ts';
 
 // Past this many unknown blobs it pays to ask first: 40 digests are 3 KB, and a host that served an earlier build has
 // most of them.
@@ -34,35 +33,12 @@ export type Execution = {
   readonly resultCache: boolean;
   readonly clock: Clock;
   readonly traffic: Traffic;
-  /** For hosts of distcc; undefined if it may not go to one. */
-  readonly distcc?: DistccJob | undefined;
-  readonly env?: readonly string[];
 };
 
 /** One with the client that counts what it sends and receives. */
 type Running = Execution & { readonly client: ReapiClient; readonly action: PlannedAction };
 
-export type DoneOutcome = Extract<ExecuteOutcome, { readonly kind: 'done' }> & {
-  /** What the host has more of; undefined where all of it came along. */
-  readonly client: ReapiClient | undefined;
-  /** The action that gave this result, if there was one. */
-  readonly action: Digest | undefined;
-  /** What was sent ahead of the call. */
-  readonly transfer: Transfer;
-  /** Outputs that a step here has written already. */
-  readonly madeHere?: 'dependencies' | undefined;
-};
-
-export type Transfer = { readonly bytes: number; readonly ms: number };
-
 const noTransfer: Transfer = { bytes: 0, ms: 0 };
-
-export type ExecuteEnd =
-  | DoneOutcome
-  /** The host could not do it; another may. */
-  | HostFault
-  /** No host can do it now: a file changed under us. */
-  | { readonly kind: 'job-fault'; readonly reason: ReasonId; readonly detail: string };
 
 type Missing = ReturnType<typeof blobsMissing>;
 

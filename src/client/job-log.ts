@@ -2,7 +2,7 @@
 // went, or why it stayed. The file is the user's, and so is this process; whatever keeps it from being written costs no compile anything.
 import { constants, writeSync, closeSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { JobAnswer } from './job.ts';
+import type { JobAnswer } from './job-answer.ts';
 import type { LauncherRequest } from './launcher-wire.ts';
 import { sourceWord } from './trail.ts';
 

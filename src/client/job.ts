@@ -16,47 +16,25 @@ import { noteHere } from '../farm/learn.ts';
 import { readSize } from '../farm/kind.ts';
 import { expectedWork, mostPeakKb, type Work, type WorkName } from '../farm/work.ts';
 import { FileChangedError } from '../includes/types.ts';
-import type { ReasonId } from '../observe/reasons.ts';
 import type { Digest } from '../reapi/digest.ts';
-import type { JobEnd } from '../observe/tally.ts';
 import { isFallback } from '../observe/tally.ts';
 import { makeAction, type PlannedAction } from './action.ts';
 import { closureStands, findClosure, layInputs, type JobClosure } from './closure.ts';
 import { distccBytes, mayGoByDistcc, mayGoPreprocessed, type DistccJob } from './distcc-request.ts';
 import { blame, noteSuccess } from './faults.ts';
 import { resultKey } from './result-key.ts';
-import type { Completed, LauncherRequest } from './launcher-wire.ts';
+import type { JobAnswer } from './job-answer.ts';
+import type { LauncherRequest } from './launcher-wire.ts';
 import { removePath } from './input-tree.ts';
 import type { Preprocess } from './preprocess.ts';
 import { mayProve } from './proof.ts';
 import { executeAt } from './race.ts';
 import { completedFrom } from './outputs.ts';
+import type { RunHere } from './run-here.ts';
 import { understandJob, type UnderstoodJob } from './understand.ts';
 import type { Session } from './session.ts';
 import { addToTrail, newDraft, sourceWord, trailOf, type Draft, type TrailEnd } from './trail.ts';
 import type { ClientWorld } from './world.ts';
-
-/** A job that stays here, and why. */
-export type RunHere = {
-  readonly kind: 'here';
-  readonly reason: ReasonId;
-  readonly detail: string;
-  /** Memory that the compile is expected to need, where that is known. */
-  readonly needKb?: number;
-  /** To be told once the compile has ended here, with the seconds that it took. */
-  readonly ended?: (seconds: number) => void;
-};
-
-export type JobAnswer =
-  | RunHere
-  | {
-      readonly kind: 'completed';
-      readonly completed: Completed;
-      readonly end: Extract<JobEnd, { readonly kind: 'remote' }>;
-      /** To be told if the outputs could not be written, and the compiler runs here all the same. */
-      readonly unwritten?: () => RunHere;
-    }
-  | { readonly kind: 'refused'; readonly reason: ReasonId; readonly detail: string };
 
 // A job goes to at most this many hosts before it comes home: each failure has cost its upload and its wait.
 const mostHosts = 3;

@@ -12,7 +12,7 @@ import { ActionResult, Compressor_Value, ExecuteResponse, type OutputFile } from
 import { InlineBlobs, type InlineBlobs_Blob } from '../reapi/gen/shoal.ts';
 import type { Channel } from '../reapi/grpc-client.ts';
 import { compress, zstdReady } from '../reapi/zstd.ts';
-import type { DoneOutcome } from './execute.ts';
+import type { DoneOutcome } from './execute-end.ts';
 import { completedFrom } from './outputs.ts';
 import type { UnderstoodJob } from './understand.ts';
 

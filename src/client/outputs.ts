@@ -6,9 +6,10 @@ import { objectFlaw } from '../compiler/object-format.ts';
 import { digestKey, digestOf, isDigest, sameDigest, type Digest } from '../reapi/digest.ts';
 import { GrpcError, grpcCode } from '../reapi/errors.ts';
 import { rootRelative } from './action.ts';
-import type { DoneOutcome } from './execute.ts';
+import type { DoneOutcome } from './execute-end.ts';
 import { faultIn, faultOf, type HostFault } from './faults.ts';
-import type { JobAnswer, RunHere } from './job.ts';
+import type { JobAnswer } from './job-answer.ts';
+import type { RunHere } from './run-here.ts';
 import type { OutputFile } from './launcher-wire.ts';
 import type { PlannedOutput, UnderstoodJob } from './understand.ts';
 

@@ -1,7 +1,7 @@
 // Continuous proof: a share of what hosts returned is compiled once more here, and compared. One at a time and at the
 // lowest priority, while this box has a processor free and the build goes on; what is still waiting when it ends is dropped. A host whose object differs is
 // set aside. Nothing is concluded from a source that changed meanwhile, nor from a compile that differs from itself.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
@@ -9,42 +9,18 @@ import { differingSection } from '../compiler/elf-sections.ts';
 import { proofArguments, type ProofFiles } from '../compiler/proof-arguments.ts';
 import { setAside } from '../farm/aside.ts';
 import { enterHome, leaveHome } from '../farm/places.ts';
-import type { Host } from '../farm/host.ts';
-import { closureStands, type JobClosure } from './closure.ts';
+import { closureStands } from './closure.ts';
 import type { Completed } from './launcher-wire.ts';
+import { stopProof, type Claim } from './proofs.ts';
 import type { Session } from './session.ts';
 import type { UnderstoodJob } from './understand.ts';
 import type { ClientWorld } from './world.ts';
-
-/** An object that another box made, and all that it was made from. */
-export type Claim = {
-  readonly job: UnderstoodJob;
-  readonly closure: JobClosure;
-  readonly host: Host;
-  readonly object: Buffer;
-};
-
-export type Difference = { readonly host: string; readonly source: string; readonly section: string };
-
-export type Proofs = {
-  readonly waiting: Claim[];
-  /** The compile that runs, if any. */
-  running: ChildProcess | undefined;
-  busy: boolean;
-  /** Objects that were found equal. */
-  equal: number;
-  readonly differences: Difference[];
-};
 
 /** How the directories of proofs are called in the scratch directory. */
 export const proofPrefix = 'proof-';
 // Their objects are kept in memory.
 const mostWaiting = 16;
 const compilePatienceMs = 10 * 60_000;
-
-export function newProofs(): Proofs {
-  return { waiting: [], running: undefined, busy: false, equal: 0, differences: [] };
-}
 
 /** The object among what the launcher is to write, if this job can be proved. */
 function objectOf({ unit, outputs }: UnderstoodJob, { outputs: files, waitStatus }: Completed): Buffer | undefined {
@@ -151,16 +127,6 @@ async function compileAgain(
   clearTimeout(limit);
   proofs.running = undefined;
   return status === 0 ? readFileSync(files.object) : undefined;
-}
-
-/** Ends the compile that runs, with the processes that it is made of. */
-export function stopProof({ running }: Proofs): void {
-  if (running?.pid === undefined) return;
-  try {
-    process.kill(-running.pid, 'SIGKILL');
-  } catch {
-    // It has ended already.
-  }
 }
 
 function beNice(pid: number): void {

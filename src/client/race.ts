@@ -6,9 +6,18 @@ import type { Host, Place, ReadyHost } from '../farm/host.ts';
 import { isOverdue } from '../farm/tail.ts';
 import { noteDone, noteOvertaken, type Observed } from '../farm/learn.ts';
 import { executeByDistcc } from './distcc-job.ts';
+import type { DistccJob } from './distcc-request.ts';
 import { blame } from './faults.ts';
-import { executeOn, type DoneOutcome, type ExecuteEnd, type Execution } from './execute.ts';
+import { executeOn, type Execution } from './execute.ts';
+import type { DoneOutcome, ExecuteEnd } from './execute-end.ts';
 import type { Attempt } from './trail.ts';
+
+/** The job in the words of both protocols. */
+export type RacingJob = Execution & {
+  /** For hosts of distcc; undefined if it may not go to one. */
+  readonly distcc?: DistccJob | undefined;
+  readonly env?: readonly string[];
+};
 
 /** How the job ended, where, every attempt at it, and the hosts of those. */
 export type RaceEnd = {
@@ -23,7 +32,7 @@ const mostPlaces = 3;
 
 type Running = { readonly place: Place; readonly abort: AbortController };
 
-export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: Execution): Promise<RaceEnd> {
+export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: RacingJob): Promise<RaceEnd> {
   return new Promise((resolve) => {
     const running = new Map<Place, Running>();
     const attempts: Attempt[] = [];
@@ -76,7 +85,7 @@ export function executeAt(farm: Farm, first: Place, request: PlaceRequest, job: 
 }
 
 /** In the host's own language. */
-function executeThere(ready: ReadyHost, job: Execution): Promise<ExecuteEnd> {
+function executeThere(ready: ReadyHost, job: RacingJob): Promise<ExecuteEnd> {
   if (ready.speaks === 'reapi') return executeOn(ready, job);
   return executeByDistcc(ready, { ...job, job: job.distcc, env: job.env ?? [] });
 }

@@ -5,23 +5,20 @@ import { randomBytes } from 'node:crypto';
 import { slotsOf, type Farm } from '../farm/farm.ts';
 import { isFallback, newTally, summarize, type Summary, type Tally } from '../observe/tally.ts';
 import type { Traffic } from '../reapi/traffic.ts';
-import { newLayer, type Layer } from './input-tree.ts';
-import { newProofs, stopProof, type Proofs } from './proof.ts';
+import type { BuildInputs } from './closure.ts';
+import { newLayer } from './input-tree.ts';
+import { newProofs, stopProof, type Proofs } from './proofs.ts';
 import type { LauncherRequest } from './launcher-wire.ts';
 import type { Settings } from './settings.ts';
 import { newTrail, type Trail } from './trail.ts';
 
-export type Session = {
+export type Session = BuildInputs & {
   readonly id: string;
   readonly settings: Settings;
   readonly farm: Farm;
   readonly tally: Tally;
   readonly trail: Trail;
   readonly proofs: Proofs;
-  /** The input layer that the jobs of this build share. */
-  readonly layer: Layer;
-  /** Paths that the last build here needed: the first job puts them into the layer. */
-  expected: readonly string[];
   readonly startedMs: number;
   /** Of its own calls: builds share connections. */
   readonly traffic: Traffic;

@@ -7,7 +7,7 @@ import { environmentFor } from '../compiler/environment.ts';
 import type { BuiltinIncludes, Toolchain } from '../compiler/toolchain.ts';
 import type { Output, TranslationUnit } from '../compiler/translation-unit.ts';
 import { isOnTerminal, type FileIdentity, type LauncherRequest } from './launcher-wire.ts';
-import type { RunHere } from './job.ts';
+import type { RunHere } from './run-here.ts';
 import type { ClientWorld } from './world.ts';
 
 export type PlannedOutput = Output & {

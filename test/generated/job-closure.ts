@@ -1,11 +1,10 @@
 // The closure that the client daemon finds for a command line, without a daemon.
 import { statSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
-import { findClosure } from '../../src/client/closure.ts';
+import { findClosure, type BuildInputs } from '../../src/client/closure.ts';
 import { newLayer } from '../../src/client/input-tree.ts';
-import type { RunHere } from '../../src/client/job.ts';
+import type { RunHere } from '../../src/client/run-here.ts';
 import type { FileIdentity, LauncherRequest } from '../../src/client/launcher-wire.ts';
-import type { Session } from '../../src/client/session.ts';
 import { newToolchainView } from '../../src/client/toolchains.ts';
 import { understandJob } from '../../src/client/understand.ts';
 import type { ClientWorld } from '../../src/client/world.ts';
@@ -16,9 +15,9 @@ import { createIncludeView } from '../../src/includes/view.ts';
 export type FindsClosure = (argv: readonly string[], cwd: string) => Promise<Closure | RunHere>;
 
 export function closureFinder(cacheDir: string): FindsClosure {
-  // What a closure needs of the world and of a session.
+  // What a closure needs of the world.
   const world = { includes: createIncludeView(realFiles), toolchains: newToolchainView(cacheDir) } as ClientWorld;
-  const session = { expected: [], layer: newLayer() } as unknown as Session;
+  const inputs: BuildInputs = { expected: [], layer: newLayer() };
   const paths = new Map<string, string>();
   let epoch = 0;
   return async (argv, cwd) => {
@@ -29,7 +28,7 @@ export function closureFinder(cacheDir: string): FindsClosure {
     const understood = await understandJob(world, launcherRequest(compiler, argv, cwd));
     return understood.kind === 'here'
       ? understood
-      : findClosure(world, session, { job: understood.job, epoch: ++epoch });
+      : findClosure(world, inputs, { job: understood.job, epoch: ++epoch });
   };
 }
 

@@ -1,7 +1,8 @@
 // The real client over simulated hosts: each job goes its whole way through runJob, from a launcher's request to the
 // bytes that the launcher writes. What runs here takes its time, too.
 import { newEpochs } from '../../src/client/epochs.ts';
-import { runJob, type JobAnswer } from '../../src/client/job.ts';
+import { runJob } from '../../src/client/job.ts';
+import type { JobAnswer } from '../../src/client/job-answer.ts';
 import { newResultMemory } from '../../src/client/result-key.ts';
 import { newSession, newSessionId, type Session } from '../../src/client/session.ts';
 import type { Settings } from '../../src/client/settings.ts';
