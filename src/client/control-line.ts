@@ -12,11 +12,11 @@ import {
 import type { Opening } from './connection.ts';
 import { hostReports } from './host-report.ts';
 import { findTrail } from './trail.ts';
-import type { Daemon } from './daemon.ts';
+import type { Daemon } from './daemon-state.ts';
+import { hearHosts, inspectHosts, openSession } from './farms.ts';
 import { encodeControl } from './launcher-wire.ts';
 import { forgetLone } from './lone-compiles.ts';
 import { endSession, summaryOf, type Session } from './session.ts';
-import { hearHosts, inspectHosts, openSession } from './compose.ts';
 
 // A build begins without the hosts that have not answered by then; they join when they do.
 const reachPatienceMs = 1000;

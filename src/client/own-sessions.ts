@@ -2,10 +2,12 @@
 // that none gets the hosts or the strictness of another that happened to come first.
 import { distccHostSource } from '../distcc/host-source.ts';
 import { newFarm } from '../farm/farm.ts';
-import { hearDistcc, openSession, type ClientRequest, type Farms, type OpenedSession } from './compose.ts';
+import { hearDistcc, openSession, type Farms, type OpenedSession } from './farms.ts';
 import { endSession, newSession, newSessionId, type Asking, type Session } from './session.ts';
 import { listedIn, nearestSettings, settingVariables, type Listed } from './settings.ts';
 
+type Variables = Readonly<Record<string, string | undefined>>;
+type Log = (line: string) => void;
 type Opened = Exclude<OpenedSession, { readonly kind: 'invalid' }>;
 
 export type OwnSessions = {
@@ -24,20 +26,20 @@ function valueIn(env: readonly string[], name: string): string | undefined {
 }
 
 /** A compile that was called as distcc reads distcc's files as well, where no variable names hosts. */
-function listedFor(variables: ClientRequest['env'], value: (name: string) => string | undefined): Listed | undefined {
+function listedFor(variables: Variables, value: (name: string) => string | undefined): Listed | undefined {
   if (variables['SHOAL_HOSTS'] !== undefined) return undefined;
   const named = { ...variables, DISTCC_DIR: value('DISTCC_DIR'), HOME: value('HOME') };
   const source = distccHostSource(named);
   return source.kind === 'found' ? source : undefined;
 }
 
-type Asked = { readonly variables: ClientRequest['env']; readonly listed: Listed | undefined };
+type Asked = { readonly variables: Variables; readonly listed: Listed | undefined };
 
 const hears = ({ variables, listed }: Asked): boolean =>
   (variables['SHOAL_HOSTS'] ?? listed?.text ?? '').includes('+zeroconf');
 
 /** A hosts setting that is wrong is a farm of no hosts. */
-function openOwn(farms: Farms, { variables, listed }: Asked, log: ClientRequest['log']): Opened {
+function openOwn(farms: Farms, { variables, listed }: Asked, log: Log): Opened {
   const settings = nearestSettings(variables, log, listed);
   const id = newSessionId();
   const opened = openSession(farms, settings, { id });
@@ -52,7 +54,10 @@ function openOwn(farms: Farms, { variables, listed }: Asked, log: ClientRequest[
 }
 
 /** What a compile does not set is as in the environment of the daemon, where somebody has started that by hand. */
-export function ownSessions(farms: Farms, { env: daemonEnv, log }: ClientRequest): OwnSessions {
+export function ownSessions(
+  farms: Farms,
+  { env: daemonEnv, log }: { readonly env: Variables; readonly log: Log },
+): OwnSessions {
   const kept = new Map<string, Opened>();
   const end = (key: string, { session, close }: Opened): void => {
     kept.delete(key);
