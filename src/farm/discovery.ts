@@ -1,8 +1,7 @@
 // Workers of a farm on this network, by mDNS. What the network says is a hint: whom a box talks to, TLS decides.
-import { isIP } from 'node:net';
 import type { Service } from 'bonjour-service';
 import { isAddress } from '../trust/addresses.ts';
-import { openBonjours, ownAddresses, search } from './mdns.ts';
+import { addressIn, openBonjours, ownAddresses, search } from './mdns.ts';
 
 const type = 'shoal';
 const mostFound = 1024;
@@ -14,20 +13,11 @@ export type FoundWorker = {
   readonly address: string;
 };
 
-function addressIn({ addresses, port }: Service): string | undefined {
-  // Addresses of one link need its name, which others do not have.
-  const usable = (addresses ?? []).filter((address) => isIP(address) > 0 && !/^fe80:/i.test(address));
-  const host = usable.find((address) => isIP(address) === 4) ?? usable[0];
-  if (host === undefined) return undefined;
-  const text = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
-  return isAddress(text) ? text : undefined;
-}
-
 export function workerIn(service: Service): FoundWorker | undefined {
   const fingerprint = ((service.txt ?? {}) as Readonly<Record<string, unknown>>)['farm'];
-  const address = addressIn(service);
-  if (typeof fingerprint !== 'string' || !/^[0-9a-f]{64}$/.test(fingerprint) || address === undefined) return undefined;
-  return { fingerprint, address };
+  const address = addressIn(service, { loopback: true })?.text;
+  if (typeof fingerprint !== 'string' || !/^[0-9a-f]{64}$/.test(fingerprint)) return undefined;
+  return isAddress(address) ? { fingerprint, address } : undefined;
 }
 
 export type FindOptions = {

@@ -1,11 +1,10 @@
 // distcc's own discovery: `distccd --zeroconf` tells the network of itself, `+zeroconf` in a list of hosts asks who did. What
 // the network says is not proved by anybody; only who writes that word uses it.
 import { hostname } from 'node:os';
-import { isIP } from 'node:net';
 import type { Service } from 'bonjour-service';
 import type { DistccHost } from '../distcc/host-list.ts';
 import { announceService } from './discovery.ts';
-import { openBonjours, ownAddresses, search } from './mdns.ts';
+import { addressIn, openBonjours, ownAddresses, search } from './mdns.ts';
 
 const type = 'distcc';
 const mostFound = 256;
@@ -21,17 +20,12 @@ function limitIn(txt: Readonly<Record<string, unknown>>): number {
 }
 
 /** Pure. Undefined for what cannot be reached from here. */
-export function distccHostIn({
-  addresses,
-  port,
-  txt,
-}: Pick<Service, 'addresses' | 'port' | 'txt'>): DistccHost | undefined {
-  // Addresses of one link need its name; what is told of a loopback network is no news to others.
-  const usable = (addresses ?? []).filter((address) => isIP(address) > 0 && !/^(fe80:|127\.|::1$)/i.test(address));
-  const host = usable.find((address) => isIP(address) === 4) ?? usable[0];
-  if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
-  const limit = limitIn((txt ?? {}) as Readonly<Record<string, unknown>>);
-  const name = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+export function distccHostIn(service: Pick<Service, 'addresses' | 'port' | 'txt'>): DistccHost | undefined {
+  // What is told of a loopback network is no news to others.
+  const found = addressIn(service, { loopback: false });
+  if (found === undefined) return undefined;
+  const { host, port, text: name } = found;
+  const limit = limitIn((service.txt ?? {}) as Readonly<Record<string, unknown>>);
   // As with stock: never compressed, never preprocessed there. Nobody told this box what the server can do.
   return { name, transport: { kind: 'tcp', host, port }, limit, protocol: 1, auth: undefined, down: false };
 }

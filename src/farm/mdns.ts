@@ -1,5 +1,6 @@
 // bonjour-service on every network that this box is on. It is loaded when needed (9 ms), and what it is sent must not end
 // the process that asked: its own errors, and what a strange packet makes it throw, are dropped.
+import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type BonjourService from 'bonjour-service';
 import type { Service } from 'bonjour-service';
@@ -12,6 +13,26 @@ export function ownAddresses(): readonly string[] {
     const usable = (list ?? []).find(({ family, internal }) => family === 'IPv4' && !internal);
     return usable === undefined ? [] : [usable.address];
   });
+}
+
+export type Found = {
+  readonly host: string;
+  readonly port: number;
+  /** `HOST:PORT`, `[V6]:PORT` */
+  readonly text: string;
+};
+
+/** Where a service can be reached from here, by IPv4 if it has a choice. */
+export function addressIn(
+  { addresses, port }: Pick<Service, 'addresses' | 'port'>,
+  { loopback }: { readonly loopback: boolean },
+): Found | undefined {
+  // Addresses of one link need its name, which others do not have.
+  const others = loopback ? /^fe80:/i : /^(fe80:|127\.|::1$)/i;
+  const usable = (addresses ?? []).filter((address) => isIP(address) > 0 && !others.test(address));
+  const host = usable.find((address) => isIP(address) === 4) ?? usable[0];
+  if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
+  return { host, port, text: isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}` };
 }
 
 type Emitter = { emit: (...args: readonly unknown[]) => boolean };
