@@ -1,7 +1,7 @@
 // `shoal worker --distcc [ADDR:PORT] [--allow ADDRESS[/BITS]]…`: the worker also serves distcc's clients.
 import { accessList, privateNetworks } from '../trust/access-list.ts';
 import { exposure } from '../worker/distcc/exposure.ts';
-import type { DistccSettings } from './front-distcc.ts';
+import type { DistccSettings } from '../worker/keeper/front-settings.ts';
 import { parseListen } from './listen.ts';
 
 const defaultPort = 3632;

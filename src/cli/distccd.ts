@@ -25,7 +25,7 @@ import { becomeUser, UserError } from './become-user.ts';
 import { startDetached } from './distccd-detach.ts';
 import { localSocketPath, serveInetd, serveInetdFlag } from './distccd-inetd.ts';
 import { openDistccdLog, type DistccdLog } from './distccd-log.ts';
-import type { FrontSettings } from './front.ts';
+import type { FrontSettings } from '../worker/keeper/front-settings.ts';
 import type { Invocation } from './invocation.ts';
 
 // It is there for connections to come: an idle one costs some 60 MB.

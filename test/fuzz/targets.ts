@@ -19,7 +19,7 @@ import { applySplice } from '../../src/reapi/splice.ts';
 import { compress, decompress, ZstdError, zstdReady } from '../../src/reapi/zstd.ts';
 import type { BlobStore } from '../../src/store/blob-store.ts';
 import { parseListen } from '../../src/cli/listen.ts';
-import { parseSize } from '../../src/cli/worker.ts';
+import { parseSize } from '../../src/cli/worker-flags.ts';
 import { understandAction } from '../../src/worker/action-input.ts';
 import { decodeHoldings } from '../../src/worker/clients.ts';
 import { decodeDirectory } from '../../src/worker/directories.ts';

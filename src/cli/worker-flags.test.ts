@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { workerStateDir } from '../user-directories.ts';
 import { parseListen } from './listen.ts';
-import { parseSize, parseWorkerArgs } from './worker.ts';
+import { parseSize, parseWorkerArgs } from './worker-flags.ts';
 
 test('addresses are read with and without port, and in version 6', () => {
   assert.deepEqual(parseListen('10.0.0.2:99'), { host: '10.0.0.2', port: 99 });
