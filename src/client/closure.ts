@@ -4,7 +4,7 @@ import { addToLayer, removePath, rootFor, type Layer, type TreeDirectory } from 
 import type { RunHere } from './run-here.ts';
 import { systemInputs } from './system-inputs.ts';
 import type { UnderstoodJob } from './understand.ts';
-import type { ClientWorld } from './world.ts';
+import type { PlanWorld } from './plan-world.ts';
 
 export type JobClosure = Closure & { readonly epoch: number };
 
@@ -18,7 +18,7 @@ export type BuildInputs = {
 
 /** The first job of a build puts into the layer what the last build here had in it, as far as it is still there. */
 function takeExpected(
-  world: ClientWorld,
+  world: PlanWorld,
   inputs: BuildInputs,
   at: { readonly job: UnderstoodJob; readonly epoch: number },
 ): void {
@@ -47,7 +47,7 @@ function takeExpected(
 
 /** The closure of a job, every part of it as it was looked at in `epoch`. */
 export function findClosure(
-  world: ClientWorld,
+  world: PlanWorld,
   inputs: BuildInputs,
   { job, epoch }: { readonly job: UnderstoodJob; readonly epoch: number },
 ): JobClosure | RunHere {
@@ -57,7 +57,7 @@ export function findClosure(
 
 /** As `findClosure`, of a compile that belongs to no build of ours. */
 export function closureOf(
-  world: Pick<ClientWorld, 'includes'>,
+  world: Pick<PlanWorld, 'includes'>,
   { job, epoch }: { readonly job: UnderstoodJob; readonly epoch: number },
 ): JobClosure | RunHere {
   const { unit, request, toolchain, builtins } = job;
@@ -103,7 +103,7 @@ const sameEntries = (a: readonly TreeEntry[], b: readonly TreeEntry[]): boolean 
  * the whole closure to be found again, mostly with the same outcome.
  */
 export function closureStands(
-  world: ClientWorld,
+  world: PlanWorld,
   inputs: BuildInputs,
   { job, closure, epoch }: { readonly job: UnderstoodJob; readonly closure: JobClosure; readonly epoch: number },
 ): boolean {
@@ -124,7 +124,7 @@ const fullCheckMs = 2000;
  * Takes out what no longer exists. The closure has just looked at every directory that this job can look into, and a
  * name gone from one of them is a new generation; the other directories, half of all stats, are looked at in turn.
  */
-function dropVanished(world: ClientWorld, layer: Layer, { epoch }: JobClosure): void {
+function dropVanished(world: PlanWorld, layer: Layer, { epoch }: JobClosure): void {
   const { generation } = world.includes.counts();
   const nowMs = world.clock.nowMs();
   const { checked } = layer;
@@ -134,7 +134,7 @@ function dropVanished(world: ClientWorld, layer: Layer, { epoch }: JobClosure): 
 }
 
 /** Puts the closure into the build's layer, takes out what no longer exists, and gives the job's root. */
-export function layInputs(world: ClientWorld, layer: Layer, closure: JobClosure): TreeDirectory {
+export function layInputs(world: PlanWorld, layer: Layer, closure: JobClosure): TreeDirectory {
   dropVanished(world, layer, closure);
   addToLayer(layer, closure.directories satisfies readonly DirectoryEntry[]);
   addToLayer(layer, closure.symlinks);

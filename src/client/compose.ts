@@ -16,6 +16,7 @@ import { farmMemoryPath, inspectHosts, type Farms } from './farms.ts';
 import type { HostReport } from './host-report.ts';
 import { loadScans, saveScans } from './kept-scans.ts';
 import { ownSessions } from './own-sessions.ts';
+import type { PlanWorld } from './plan-world.ts';
 import { newResultMemory } from './result-key.ts';
 import { newToolchainView } from './toolchains.ts';
 import type { ClientWorld } from './world.ts';
@@ -59,7 +60,7 @@ function realFarms(directory: RuntimeDir, env: ClientRequest['env']): Farms {
 }
 
 /** What an include server looks with: the scans of earlier builds, and compilers that are known. */
-export function includeWorld(): Pick<ClientWorld, 'includes' | 'toolchains' | 'epochs'> {
+export function includeWorld(): Pick<PlanWorld, 'includes' | 'toolchains' | 'epochs'> {
   const includes = createIncludeView(realFiles);
   loadScans(includes, cacheDir());
   return { includes, epochs: newEpochs(realClock), toolchains: newToolchainView(join(cacheDir(), 'toolchains')) };

@@ -6,7 +6,7 @@ import { closureOf, type JobClosure } from './closure.ts';
 import type { FileIdentity, LauncherRequest } from './launcher-wire.ts';
 import { systemInputs } from './system-inputs.ts';
 import { understandJob, type UnderstoodJob } from './understand.ts';
-import type { ClientWorld } from './world.ts';
+import type { PlanWorld } from './plan-world.ts';
 
 export type IncludeQuestion = { readonly cwd: string; readonly argv: readonly string[] };
 
@@ -22,7 +22,7 @@ export type SentFiles = {
 
 export type IncludeAnswer = SentFiles | { readonly kind: 'none'; readonly why: string };
 
-export type IncludeWorld = Pick<ClientWorld, 'includes' | 'toolchains' | 'epochs'> & {
+export type IncludeWorld = Pick<PlanWorld, 'includes' | 'toolchains' | 'epochs'> & {
   readonly env: Readonly<Record<string, string | undefined>>;
 };
 

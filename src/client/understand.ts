@@ -8,7 +8,7 @@ import type { BuiltinIncludes, Toolchain } from '../compiler/toolchain.ts';
 import type { Output, TranslationUnit } from '../compiler/translation-unit.ts';
 import { isOnTerminal, type FileIdentity, type LauncherRequest } from './launcher-wire.ts';
 import type { RunHere } from './run-here.ts';
-import type { ClientWorld } from './world.ts';
+import type { PlanWorld } from './plan-world.ts';
 
 export type PlannedOutput = Output & {
   /** Absolute, its directory physical: where the launcher writes. */
@@ -162,7 +162,7 @@ type Asked = {
 
 /** The compiler's own directories; options that it refuses, it refuses here, in its own words. */
 async function askBuiltins(
-  world: Pick<ClientWorld, 'toolchains'>,
+  world: Pick<PlanWorld, 'toolchains'>,
   { request, toolchain, unit, env }: Asked,
 ): Promise<BuiltinIncludes | RunHere> {
   try {
@@ -177,7 +177,7 @@ async function askBuiltins(
 }
 
 export async function understandJob(
-  world: Pick<ClientWorld, 'toolchains'>,
+  world: Pick<PlanWorld, 'toolchains'>,
   request: LauncherRequest,
 ): Promise<{ readonly kind: 'understood'; readonly job: UnderstoodJob } | RunHere> {
   const env = environmentMap(request.env);

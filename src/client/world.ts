@@ -1,15 +1,8 @@
-// What the client daemon's jobs share: views of the file system and of the compilers, and the clock.
-import type { IncludeView } from '../includes/types.ts';
-import type { Clock } from '../observe/clock.ts';
-import type { Epochs } from './epochs.ts';
+// What the client daemon's jobs share.
+import type { PlanWorld } from './plan-world.ts';
 import type { ResultMemory } from './result-key.ts';
-import type { ToolchainView } from './toolchains.ts';
 
-export type ClientWorld = {
-  readonly clock: Clock;
-  readonly includes: IncludeView;
-  readonly epochs: Epochs;
-  readonly toolchains: ToolchainView;
+export type ClientWorld = PlanWorld & {
   readonly results: ResultMemory;
   /** A number from 0 to 1, by chance. */
   readonly chance: () => number;

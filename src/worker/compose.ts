@@ -20,11 +20,9 @@ import { byteStreamService } from './services/bytestream.ts';
 import { capabilitiesService } from './services/capabilities.ts';
 import { casService } from './services/cas.ts';
 import { executionService } from './services/execution.ts';
-import { openToolchains, type ToolchainEvent, type ToolchainsOptions, type WorkerToolchains } from './toolchains.ts';
+import { openToolchains, type ToolchainEvent, type CompilerView, type WorkerToolchains } from './toolchains.ts';
 import { openTrees } from './trees.ts';
 import { newUploads } from './uploads.ts';
-
-export type CompilerView = Pick<ToolchainsOptions, 'discover' | 'identify' | 'searched'>;
 
 export type PartsOptions = {
   readonly name: string;

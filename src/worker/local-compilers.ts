@@ -1,7 +1,7 @@
 // The compilers of this box as the worker finds them.
 import { findCompilers } from '../compiler/discover.ts';
 import { identifyToolchain } from '../compiler/identify.ts';
-import type { CompilerView } from './compose.ts';
+import type { CompilerView } from './toolchains.ts';
 
 // Where compilers are installed, whatever PATH a service manager gives.
 const usualDirectories = ['/usr/local/bin', '/usr/bin', '/bin'];

@@ -11,8 +11,6 @@
 //   O u8 kind (0 file, 1 executable, 2 symbolic link, 3 directory: its entries follow), path NUL, content or target   X i32 wait status, u64 user µs, system µs, peak KB, wall µs: the last of a job
 // Paths are relative to the input root, but M and H to `/`; the working directory and the program are absolute.
 
-import type { WholeDirectory } from './whole-directories.ts';
-
 export type SandboxRoot =
   /** The job's `/` is an overlay of its difference over these, topmost first, relative to the state directory. */
   | {
@@ -36,6 +34,9 @@ export type Addition = {
   readonly executable: boolean;
   readonly mtimeNs?: bigint;
 };
+
+/** A directory of the input root that the lower directory `lowerDir` alone has. */
+export type WholeDirectory = { readonly path: string; readonly lowerDir: string };
 
 export type Limits = {
   readonly wallMs: number;

@@ -5,7 +5,8 @@ import type { JobMemory } from './memory-bounds.ts';
 import type { Limits, SandboxJob, SandboxRoot } from './sandbox.ts';
 import { hostPaths, maxProcesses } from './slot-process.ts';
 import type { PreparedTree } from './trees.ts';
-import { wholeDirectories, type Lower, type WholeDirectory } from './whole-directories.ts';
+import { wholeDirectories, type Lower } from './whole-directories.ts';
+import type { WholeDirectory } from './sandbox-codec.ts';
 
 export type JobPlaces = { readonly tree: PreparedTree; readonly toolchain: Lower | undefined };
 

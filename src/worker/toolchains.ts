@@ -22,13 +22,17 @@ export type WorkerToolchains = {
   readonly close: () => void;
 };
 
-export type ToolchainsOptions = {
-  readonly directory: string;
+/** The compilers of a box. */
+export type CompilerView = {
   /** Paths of what may be compilers. */
   readonly discover: () => Promise<readonly string[]>;
   readonly identify: (compiler: string) => Promise<Toolchain | NotACompiler>;
   /** Directories where a new compiler would appear. */
   readonly searched: readonly string[];
+};
+
+export type ToolchainsOptions = CompilerView & {
+  readonly directory: string;
   readonly log: (event: ToolchainEvent) => void;
 };
 

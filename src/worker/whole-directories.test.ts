@@ -3,7 +3,8 @@ import test from 'node:test';
 import fc from 'fast-check';
 import type { TreeFile } from './directories.ts';
 import { emptyTree, type LaidTree } from './tree-difference.ts';
-import { countDirectories, wholeDirectories, type WholeDirectory } from './whole-directories.ts';
+import { countDirectories, wholeDirectories } from './whole-directories.ts';
+import type { WholeDirectory } from './sandbox-codec.ts';
 
 const file: TreeFile = { digest: { hash: 'f'.repeat(64), sizeBytes: 1 }, executable: false, mtimeNs: undefined };
 

@@ -1,6 +1,7 @@
 // Which directories of a job's root one layer has alone, with nothing of the job in them: the sandbox shows those as they
 // are, without the overlay. Looking a name up in an overlay costs 0.5 µs more for each directory on its way, and each
 // job's overlay begins cold: of a compile that opens 250 to 500 headers that is 2.5 to 5 ms, a third of it left so. Pure.
+import type { WholeDirectory } from './sandbox-codec.ts';
 import type { LaidTree } from './tree-difference.ts';
 
 /** The directories of one layer, and how many files are in and below each. */
@@ -20,8 +21,6 @@ export type WholeRequest = {
   /** What else the job's own layer has: files, links, deletions. */
   readonly entries: readonly string[];
 };
-
-export type WholeDirectory = { readonly path: string; readonly lowerDir: string };
 
 // Each costs the sandbox some 15 µs: of a closure in a hundred directories only the large ones are worth it.
 const leastFiles = 4;

@@ -18,7 +18,8 @@ import {
   type WorkerRefusal,
 } from './claims.ts';
 import type { Commands } from './commands.ts';
-import { openParts, type CompilerView, type Parts } from './compose.ts';
+import { openParts, type Parts } from './compose.ts';
+import type { CompilerView } from './toolchains.ts';
 import type { ControlGroups } from './control-groups.ts';
 import { newDoorKeeper } from './doorkeeper.ts';
 import type { WorkerEvent } from './events.ts';

@@ -7,7 +7,7 @@ import type { RunHere } from '../../src/client/run-here.ts';
 import type { FileIdentity, LauncherRequest } from '../../src/client/launcher-wire.ts';
 import { newToolchainView } from '../../src/client/toolchains.ts';
 import { understandJob } from '../../src/client/understand.ts';
-import type { ClientWorld } from '../../src/client/world.ts';
+import type { PlanWorld } from '../../src/client/plan-world.ts';
 import { realFiles } from '../../src/includes/files.ts';
 import type { Closure } from '../../src/includes/types.ts';
 import { createIncludeView } from '../../src/includes/view.ts';
@@ -16,7 +16,7 @@ export type FindsClosure = (argv: readonly string[], cwd: string) => Promise<Clo
 
 export function closureFinder(cacheDir: string): FindsClosure {
   // What a closure needs of the world.
-  const world = { includes: createIncludeView(realFiles), toolchains: newToolchainView(cacheDir) } as ClientWorld;
+  const world = { includes: createIncludeView(realFiles), toolchains: newToolchainView(cacheDir) } as PlanWorld;
   const inputs: BuildInputs = { expected: [], layer: newLayer() };
   const paths = new Map<string, string>();
   let epoch = 0;
