@@ -6,7 +6,7 @@
  *
  *   worker ──socket── keeper ──clone── init (outer namespaces) ──clone── leader (pid 1 of the job) ──vfork── compiler
  *
- * Each ends with the one before it. The frames on the socket are described in src/worker/sandbox-codec.ts.
+ * Each ends with the one before it. The frames on the socket are described in src/worker/sandbox/codec.ts.
  */
 #ifndef SHOAL_INIT_H
 #define SHOAL_INIT_H

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { frame_head = 5 };
-/* As src/client/preprocess.ts has it; the largest that was seen has half of it. */
+/* As src/client/distcc/preprocess.ts has it; the largest that was seen has half of it. */
 enum { most_bytes = 128 << 20 };
 /* What cc1plus has in use for the largest sources of leveldb and abseil is half of it. */
 enum { need_kb = 64 << 10 };

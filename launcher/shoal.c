@@ -68,7 +68,7 @@ static bool is_set(const char *name)
 	return value && *value && strcmp(value, "0") != 0;
 }
 
-/* As src/client/settings.ts reads it; a share is for the build's end to judge. */
+/* As src/client/session/settings.ts reads it; a share is for the build's end to judge. */
 static bool is_strict(void)
 {
 	static const char *const off[] = {"", "0", "false", "off"};

@@ -14,24 +14,24 @@ import { zstdReady } from '../../src/reapi/zstd.ts';
 import { openActionCache } from '../../src/store/action-cache.ts';
 import type { BlobStore } from '../../src/store/blob-store.ts';
 import { openDiskStore } from '../../src/store/disk.ts';
-import { openClients } from '../../src/worker/clients.ts';
+import { openClients } from '../../src/worker/services/clients.ts';
 import { openStoreWriter } from '../../src/store/store-writer.ts';
-import { newDirectories } from '../../src/worker/directories.ts';
-import { localCompilers } from '../../src/worker/local-compilers.ts';
-import { memoryBounds } from '../../src/worker/memory-bounds.ts';
-import { newOperations } from '../../src/worker/operations.ts';
-import type { SandboxJob, SandboxResult, Slot } from '../../src/worker/sandbox.ts';
+import { newDirectories } from '../../src/worker/trees/directories.ts';
+import { localCompilers } from '../../src/worker/toolchains/local-compilers.ts';
+import { memoryBounds } from '../../src/worker/sandbox/memory-bounds.ts';
+import { newOperations } from '../../src/worker/actions/operations.ts';
+import type { SandboxJob, SandboxResult, Slot } from '../../src/worker/sandbox/sandbox.ts';
 import { actionCacheService } from '../../src/worker/services/action-cache.ts';
 import { byteStreamService } from '../../src/worker/services/bytestream.ts';
 import { capabilitiesService } from '../../src/worker/services/capabilities.ts';
 import { casService } from '../../src/worker/services/cas.ts';
 import { executionService } from '../../src/worker/services/execution.ts';
-import { queueBefore } from '../../src/worker/slot-queue.ts';
-import { openToolchains } from '../../src/worker/toolchains.ts';
-import { emptyTree } from '../../src/worker/tree-difference.ts';
-import type { PreparedTree, Trees } from '../../src/worker/trees.ts';
-import { newUploads } from '../../src/worker/uploads.ts';
-import { countDirectories } from '../../src/worker/whole-directories.ts';
+import { queueBefore } from '../../src/worker/sandbox/slot-queue.ts';
+import { openToolchains } from '../../src/worker/toolchains/toolchains.ts';
+import { emptyTree } from '../../src/worker/trees/tree-difference.ts';
+import type { PreparedTree, Trees } from '../../src/worker/trees/trees.ts';
+import { newUploads } from '../../src/worker/services/uploads.ts';
+import { countDirectories } from '../../src/worker/trees/whole-directories.ts';
 
 /** What it tells at its end. */
 export type StandInFacts = {

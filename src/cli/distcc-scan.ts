@@ -1,6 +1,6 @@
 // `distcc --scan-includes COMPILER …`: the files that a compile is sent with, a line each, as distcc prints them.
 import { includeWorld } from '../client/compose.ts';
-import { answerQuestion, type SentFiles } from '../client/include-question.ts';
+import { answerQuestion, type SentFiles } from '../client/pump/include-question.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
 import type { Invocation } from './invocation.ts';
 

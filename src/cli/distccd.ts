@@ -19,7 +19,7 @@ import { stateDir } from '../user-directories.ts';
 import { addressText, type ListenAddress } from '../worker/claims.ts';
 import { exposure, openness } from '../worker/distcc/exposure.ts';
 import { startKeeper, type FrontGiven, type KeeperOptions, type RunningKeeper } from '../worker/keeper/keeper.ts';
-import { memoryBounds } from '../worker/memory-bounds.ts';
+import { memoryBounds } from '../worker/sandbox/memory-bounds.ts';
 import { clearStaleSocket } from '../worker/state-lock.ts';
 import { becomeUser, UserError } from './become-user.ts';
 import { startDetached } from './distccd-detach.ts';

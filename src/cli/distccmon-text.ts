@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { dropStale } from '../client/job-state.ts';
+import { dropStale } from '../client/daemon/job-state.ts';
 import { decodeState, stateLine, statePrefix, type JobState } from '../distcc/binstate.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
 import { distccDirectory } from '../distcc/host-source.ts';

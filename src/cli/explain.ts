@@ -1,8 +1,8 @@
 // `shoal explain FILE|last [--json]`: where a compile went, why there, and what then happened.
 import { resolve } from 'node:path';
-import { askOnce } from '../client/attach.ts';
-import { loadTrail } from '../client/kept-trail.ts';
-import { findTrail, type Attempt, type JobTrail, type TrailEnd } from '../client/trail.ts';
+import { askOnce } from '../client/build/attach.ts';
+import { loadTrail } from '../client/kept/trail.ts';
+import { findTrail, type Attempt, type JobTrail, type TrailEnd } from '../client/session/trail.ts';
 import type { Finish } from '../farm/finish.ts';
 import { homeCost } from '../farm/home.ts';
 import { reasonOf } from '../observe/reasons.ts';

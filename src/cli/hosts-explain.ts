@@ -31,7 +31,10 @@ export function explanationText({ syntax, words, from, notes }: Explanation): st
   return `${[head, '', ...lines, ...notes.map((note) => `\n${note}`)].join('\n')}\n`;
 }
 
-/** The list that a build would use, as src/client/settings.ts has it; that of a compile called as distcc where it has none. */
+/**
+ * The list that a build would use, as src/client/session/settings.ts has it; that of a compile called as distcc where it has
+ * none.
+ */
 function inForce(env: Invocation['env']): InForce | readonly string[] {
   const own = env['SHOAL_HOSTS'];
   if (own !== undefined) return { from: 'SHOAL_HOSTS', text: own, syntax: 'shoal' };

@@ -1,8 +1,8 @@
 // `shoal hosts [--json] [--forgive NAME] [--explain [SPEC]]`: every host of the farm, what has been measured of it, and how it stands.
-import { askOnce } from '../client/attach.ts';
+import { askOnce } from '../client/build/attach.ts';
 import { inspectHostsAlone } from '../client/compose.ts';
-import type { HostReport } from '../client/host-report.ts';
-import { settingsFrom } from '../client/settings.ts';
+import type { HostReport } from '../client/daemon/host-report.ts';
+import { settingsFrom } from '../client/session/settings.ts';
 import { refuses } from './fail.ts';
 import { explainCommandOfHosts } from './hosts-explain.ts';
 import type { Invocation } from './invocation.ts';

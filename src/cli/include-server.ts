@@ -3,8 +3,8 @@
 import { appendFileSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { includeWorld } from '../client/compose.ts';
-import { startIncludeServer } from '../client/include-server.ts';
-import { identify, lives, writeOwner, type ProcessIdentity } from '../client/pump-directory.ts';
+import { startIncludeServer } from '../client/pump/include-server.ts';
+import { identify, lives, writeOwner, type ProcessIdentity } from '../client/pump/directory.ts';
 import type { Invocation } from './invocation.ts';
 
 const lookMs = 1000;

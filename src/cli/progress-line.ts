@@ -1,6 +1,6 @@
 // The live line of a build: kept in the terminal's last row by a scroll region, so that make's own output scrolls above
 // it untouched and every program still sees the same terminal. Where stderr is no terminal there is none.
-import type { Progress } from '../client/control.ts';
+import type { Progress } from '../client/daemon/control.ts';
 
 const escape = '\u001b[';
 

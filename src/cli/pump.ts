@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { lives, makePumpDirectory, ownerOf, shellAbove, sweepPumps, type PumpOwner } from '../client/pump-directory.ts';
+import { lives, makePumpDirectory, ownerOf, shellAbove, sweepPumps, type PumpOwner } from '../client/pump/directory.ts';
 import { distccHostSource } from '../distcc/host-source.ts';
 import { parseDistccHosts } from '../distcc/host-words.ts';
 import { serveIncludes } from './include-server.ts';

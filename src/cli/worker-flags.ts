@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { externalFiles } from '../trust/external.ts';
 import { workerStateDir } from '../user-directories.ts';
 import type { ListenAddress } from '../worker/claims.ts';
-import { commandKinds } from '../worker/commands.ts';
+import { commandKinds } from '../worker/actions/commands.ts';
 import type { WorkerSettings } from '../worker/keeper/kept-worker.ts';
 import type { Invocation } from './invocation.ts';
 import { parseListen } from './listen.ts';

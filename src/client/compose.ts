@@ -8,17 +8,17 @@ import { realFiles } from '../includes/files.ts';
 import { realClock } from '../observe/clock.ts';
 import { openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';
 import { cacheDir, stateDir } from '../user-directories.ts';
-import type { HostsRequest } from './control.ts';
-import { startDaemon, type RunningDaemon } from './daemon.ts';
-import { openDistccWays } from './distcc-ways.ts';
-import { newEpochs } from './epochs.ts';
-import { farmMemoryPath, inspectHosts, type Farms } from './farms.ts';
-import type { HostReport } from './host-report.ts';
-import { loadScans, saveScans } from './kept-scans.ts';
-import { ownSessions } from './own-sessions.ts';
-import type { PlanWorld } from './plan-world.ts';
-import { newResultMemory } from './result-key.ts';
-import { newToolchainView } from './toolchains.ts';
+import type { HostsRequest } from './daemon/control.ts';
+import { startDaemon, type RunningDaemon } from './daemon/daemon.ts';
+import { openDistccWays } from './distcc/ways.ts';
+import { newEpochs } from './plan/epochs.ts';
+import { farmMemoryPath, inspectHosts, type Farms } from './daemon/farms.ts';
+import type { HostReport } from './daemon/host-report.ts';
+import { loadScans, saveScans } from './kept/scans.ts';
+import { ownSessions } from './daemon/own-sessions.ts';
+import type { PlanWorld } from './plan/world.ts';
+import { newResultMemory } from './kept/result-key.ts';
+import { newToolchainView } from './plan/toolchains.ts';
 import type { ClientWorld } from './world.ts';
 
 // A worker on the same network answers in milliseconds; a box that is off is found out by this.

@@ -1,6 +1,6 @@
 // What the client daemon's jobs share.
-import type { PlanWorld } from './plan-world.ts';
-import type { ResultMemory } from './result-key.ts';
+import type { PlanWorld } from './plan/world.ts';
+import type { ResultMemory } from './kept/result-key.ts';
 
 export type ClientWorld = PlanWorld & {
   readonly results: ResultMemory;

@@ -9,20 +9,25 @@ import { zstdReady } from '../reapi/zstd.ts';
 import { openActionCache, type ActionCache } from '../store/action-cache.ts';
 import { openDiskStore, type DiskStore } from '../store/disk.ts';
 import type { StoreWriter } from '../store/store-writer.ts';
-import type { ActionWorld } from './action.ts';
-import type { Commands, CommandWorld } from './commands.ts';
-import { openClients, type Clients } from './clients.ts';
-import { newDirectories } from './directories.ts';
-import { newOperations, type Operations } from './operations.ts';
-import type { SlotPool } from './slots.ts';
+import type { ActionWorld } from './actions/action.ts';
+import type { Commands, CommandWorld } from './actions/commands.ts';
+import { openClients, type Clients } from './services/clients.ts';
+import { newDirectories } from './trees/directories.ts';
+import { newOperations, type Operations } from './actions/operations.ts';
+import type { SlotPool } from './sandbox/slots.ts';
 import { actionCacheService } from './services/action-cache.ts';
 import { byteStreamService } from './services/bytestream.ts';
 import { capabilitiesService } from './services/capabilities.ts';
 import { casService } from './services/cas.ts';
 import { executionService } from './services/execution.ts';
-import { openToolchains, type ToolchainEvent, type CompilerView, type WorkerToolchains } from './toolchains.ts';
-import { openTrees } from './trees.ts';
-import { newUploads } from './uploads.ts';
+import {
+  openToolchains,
+  type ToolchainEvent,
+  type CompilerView,
+  type WorkerToolchains,
+} from './toolchains/toolchains.ts';
+import { openTrees } from './trees/trees.ts';
+import { newUploads } from './services/uploads.ts';
 
 export type PartsOptions = {
   readonly name: string;

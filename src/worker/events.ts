@@ -1,9 +1,9 @@
 // What happens to a worker that somebody may want to know of: its log and its audit log are told.
 import type { MembershipEvent } from '../farm/membership.ts';
 import type { PairingEvent } from '../trust/pairing-server.ts';
-import type { RevokedEvent } from './belonging.ts';
-import type { ToldRefusal } from './refusals.ts';
-import type { ToolchainEvent } from './toolchains.ts';
+import type { RevokedEvent } from './members/belonging.ts';
+import type { ToldRefusal } from './members/refusals.ts';
+import type { ToolchainEvent } from './toolchains/toolchains.ts';
 
 export type WorkerEvent =
   | ToolchainEvent

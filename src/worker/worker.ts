@@ -7,7 +7,7 @@ import type { Listener } from '../reapi/doors.ts';
 import { serve, type Handler, type Serving } from '../reapi/server.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
 import { audited } from './audited.ts';
-import { belong } from './belonging.ts';
+import { belong } from './members/belonging.ts';
 import { openStoreWriter, type StoreWriter } from '../store/store-writer.ts';
 import {
   addressText,
@@ -17,21 +17,21 @@ import {
   type ListenAddress,
   type WorkerRefusal,
 } from './claims.ts';
-import type { Commands } from './commands.ts';
+import type { Commands } from './actions/commands.ts';
 import { openParts, type Parts } from './compose.ts';
-import type { CompilerView } from './toolchains.ts';
-import type { ControlGroups } from './control-groups.ts';
-import { newDoorKeeper } from './doorkeeper.ts';
+import type { CompilerView } from './toolchains/toolchains.ts';
+import type { ControlGroups } from './sandbox/control-groups.ts';
+import { newDoorKeeper } from './members/doorkeeper.ts';
 import type { WorkerEvent } from './events.ts';
-import { memoryBounds } from './memory-bounds.ts';
-import type { Limits } from './sandbox.ts';
-import { limitsFor } from './sandbox-job.ts';
-import { newPairingDoor, type PairingDoor } from './pairing.ts';
-import { tellSome } from './refusals.ts';
-import { startSlots, type SlotPool } from './slots.ts';
+import { memoryBounds } from './sandbox/memory-bounds.ts';
+import type { Limits } from './sandbox/sandbox.ts';
+import { limitsFor } from './actions/sandbox-job.ts';
+import { newPairingDoor, type PairingDoor } from './members/pairing.ts';
+import { tellSome } from './members/refusals.ts';
+import { startSlots, type SlotPool } from './sandbox/slots.ts';
+import type { Weights } from './sandbox/slot-queue.ts';
+import { containRefusal, openSlotHouse, type SlotOptions } from './sandbox/slot-process.ts';
 import { membersService } from './services/members.ts';
-import type { Weights } from './slot-queue.ts';
-import { containRefusal, openSlotHouse, type SlotOptions } from './slot-process.ts';
 import { clearStaleSocket } from './state-lock.ts';
 
 export type WorkerOptions = {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { startDaemon, type DaemonRequest } from '../../src/client/daemon.ts';
+import { startDaemon, type DaemonRequest } from '../../src/client/daemon/daemon.ts';
 import { openRuntimeDir } from '../../src/trust/runtime-dir.ts';
 
 // It looks once a second.

@@ -18,9 +18,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { ask } from '../../src/client/attach.ts';
-import { newSessionId, sessionVariable } from '../../src/client/session.ts';
-import { settingsFrom } from '../../src/client/settings.ts';
+import { ask } from '../../src/client/build/attach.ts';
+import { newSessionId, sessionVariable } from '../../src/client/session/session.ts';
+import { settingsFrom } from '../../src/client/session/settings.ts';
 import type { Summary } from '../../src/observe/tally.ts';
 import type { Entry, FamilyCase, FileContent, Outcome } from './case.ts';
 

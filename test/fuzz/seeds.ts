@@ -1,6 +1,6 @@
 // What decoders get on an ordinary day.
 import { completedFrames, encodeRunHere, encodeRunInSlot, heartbeat } from '../../src/client/launcher-wire.ts';
-import { encodeJob, type SandboxJob } from '../../src/worker/sandbox-codec.ts';
+import { encodeJob, type SandboxJob } from '../../src/worker/sandbox/codec.ts';
 
 function record(tag: string, value: Buffer | string): Buffer {
   const bytes = Buffer.from(value);

@@ -1,13 +1,13 @@
 // The closure that the client daemon finds for a command line, without a daemon.
 import { statSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
-import { findClosure, type BuildInputs } from '../../src/client/closure.ts';
-import { newLayer } from '../../src/client/input-tree.ts';
-import type { RunHere } from '../../src/client/run-here.ts';
+import { findClosure, type BuildInputs } from '../../src/client/plan/closure.ts';
+import { newLayer } from '../../src/client/plan/input-tree.ts';
+import type { RunHere } from '../../src/client/plan/run-here.ts';
 import type { FileIdentity, LauncherRequest } from '../../src/client/launcher-wire.ts';
-import { newToolchainView } from '../../src/client/toolchains.ts';
-import { understandJob } from '../../src/client/understand.ts';
-import type { PlanWorld } from '../../src/client/plan-world.ts';
+import { newToolchainView } from '../../src/client/plan/toolchains.ts';
+import { understandJob } from '../../src/client/plan/understand.ts';
+import type { PlanWorld } from '../../src/client/plan/world.ts';
 import { realFiles } from '../../src/includes/files.ts';
 import type { Closure } from '../../src/includes/types.ts';
 import { createIncludeView } from '../../src/includes/view.ts';

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { preprocessFrame, type Preprocessed } from '../../src/client/launcher-wire.ts';
-import { preprocessBy } from '../../src/client/preprocess.ts';
+import { preprocessBy } from '../../src/client/distcc/preprocess.ts';
 import { encodeCompleted, frame, setStage } from './stage.ts';
 
 const stage = setStage(['-DSHOAL_CPUS=1']);

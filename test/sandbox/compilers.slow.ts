@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { hostPaths } from '../../src/worker/slot-process.ts';
+import { hostPaths } from '../../src/worker/sandbox/slot-process.ts';
 import { file, jobOf, layFiles, openFixture, plenty, ran } from './fixture.ts';
 
 const sources = {

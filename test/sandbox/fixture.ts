@@ -5,8 +5,14 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isRefusal, startSlot, type SandboxJob, type SandboxResult, type Slot } from '../../src/worker/sandbox.ts';
-import { hostPaths, type SlotSpawn } from '../../src/worker/slot-process.ts';
+import {
+  isRefusal,
+  startSlot,
+  type SandboxJob,
+  type SandboxResult,
+  type Slot,
+} from '../../src/worker/sandbox/sandbox.ts';
+import { hostPaths, type SlotSpawn } from '../../src/worker/sandbox/slot-process.ts';
 
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 

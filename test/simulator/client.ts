@@ -1,13 +1,13 @@
 // The real client over simulated hosts: each job goes its whole way through runJob, from a launcher's request to the
 // bytes that the launcher writes. What runs here takes its time, too.
-import { newEpochs } from '../../src/client/epochs.ts';
-import { runJob } from '../../src/client/job.ts';
-import type { JobAnswer } from '../../src/client/job-answer.ts';
-import { newResultMemory } from '../../src/client/result-key.ts';
-import { newSession, newSessionId, type Session } from '../../src/client/session.ts';
-import type { Settings } from '../../src/client/settings.ts';
-import { newToolchainView, type ToolchainView } from '../../src/client/toolchains.ts';
-import { understandJob } from '../../src/client/understand.ts';
+import { newEpochs } from '../../src/client/plan/epochs.ts';
+import { runJob } from '../../src/client/job/job.ts';
+import type { JobAnswer } from '../../src/client/job/answer.ts';
+import { newResultMemory } from '../../src/client/kept/result-key.ts';
+import { newSession, newSessionId, type Session } from '../../src/client/session/session.ts';
+import type { Settings } from '../../src/client/session/settings.ts';
+import { newToolchainView, type ToolchainView } from '../../src/client/plan/toolchains.ts';
+import { understandJob } from '../../src/client/plan/understand.ts';
 import type { ClientWorld } from '../../src/client/world.ts';
 import type { Farm } from '../../src/farm/farm.ts';
 import { createIncludeView } from '../../src/includes/view.ts';

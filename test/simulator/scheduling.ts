@@ -1,8 +1,8 @@
 // Builds of made-up work that go through the scheduler and the race alone: what a job is to the client (its command, its
 // closure, its tree) is left out, so that hundreds of builds take seconds.
 import { createHash } from 'node:crypto';
-import type { PlannedAction } from '../../src/client/action.ts';
-import { executeAt } from '../../src/client/race.ts';
+import type { PlannedAction } from '../../src/client/plan/action.ts';
+import { executeAt } from '../../src/client/job/race.ts';
 import type { Farm, PlaceRequest } from '../../src/farm/farm.ts';
 import { takePlace } from '../../src/farm/places.ts';
 import { expectedWork } from '../../src/farm/work.ts';

@@ -1,7 +1,7 @@
 // One seed: a project, a farm with faults, builds through the whole client; and all that is wrong with how it went.
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Session } from '../../src/client/session.ts';
+import type { Session } from '../../src/client/session/session.ts';
 import type { Farm } from '../../src/farm/farm.ts';
 import { closeFarm } from '../../src/farm/places.ts';
 import { isFallback } from '../../src/observe/tally.ts';
@@ -126,7 +126,7 @@ function wrongRecords(
 // What becomes of an attempt by nobody's fault.
 const harmless: ReadonlySet<string> = new Set(['done', 'overtaken', 'interrupted']);
 
-// As many jobs in a row that others were far sooner with count as a failure (src/client/faults.ts).
+// As many jobs in a row that others were far sooner with count as a failure (src/client/attempt/faults.ts).
 const overtakenAt = 3;
 
 /**

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { ensureNative, packageRoot } from '../../src/native.ts';
 import { noAudit } from '../../src/observe/audit-log.ts';
 import { connect } from '../../src/reapi/client.ts';
-import { memoryBounds } from '../../src/worker/memory-bounds.ts';
+import { memoryBounds } from '../../src/worker/sandbox/memory-bounds.ts';
 import { digestOf } from '../../src/reapi/digest.ts';
 import { blobPath, openStoreWriter, writeWhole } from '../../src/store/store-writer.ts';
 import {

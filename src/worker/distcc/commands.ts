@@ -9,7 +9,7 @@ import { findCompilers, type FoundCompiler } from '../../compiler/discover.ts';
 import { walkTo } from '../../compiler/toolchain-tree.ts';
 import type { ToolchainLink } from '../../compiler/toolchain.ts';
 import type { Digest } from '../../reapi/digest.ts';
-import type { WorkerToolchains } from '../toolchains.ts';
+import type { WorkerToolchains } from '../toolchains/toolchains.ts';
 
 export type BoxCompiler = {
   readonly digest: Digest;

@@ -1,7 +1,7 @@
 // What the audit log says of a distcc client's job.
 import type { JobResult } from '../../observe/audit-log.ts';
 import type { Peer } from '../../trust/peer.ts';
-import type { SandboxResult } from '../sandbox.ts';
+import type { SandboxResult } from '../sandbox/sandbox.ts';
 
 /** `client` as in the queue before slots. */
 export function peerOf(client: string, principal?: string): Peer {

@@ -10,8 +10,8 @@ import { searchListIn } from '../../compiler/toolchain-members.ts';
 import { preprocessedExtension, withDependencies, withPlaces } from '../../distcc/compile-command.ts';
 import type { FilesRequest, Request, SourceRequest } from '../../distcc/request.ts';
 import { pathBelowRoot, sentTree } from '../../distcc/sent-tree.ts';
-import type { Addition } from '../sandbox.ts';
-import { hostPaths } from '../slot-process.ts';
+import type { Addition } from '../sandbox/sandbox.ts';
+import { hostPaths } from '../sandbox/slot-process.ts';
 import type { BoxCompiler } from './commands.ts';
 import type { CommandWithFiles } from './specs.ts';
 

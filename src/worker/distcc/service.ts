@@ -15,7 +15,7 @@ import { openGssExchange, type GssExchange } from '../../trust/gssapi.ts';
 import { admits, realmOf, type PrincipalList } from '../../trust/principal-list.ts';
 import type { Beside, WorkerInside } from '../worker.ts';
 import { openCommands, type CommandList } from './commands.ts';
-import { tellSome } from '../refusals.ts';
+import { tellSome } from '../members/refusals.ts';
 import { compilesFor } from './job.ts';
 import { processesNow } from './processes.ts';
 

@@ -4,7 +4,7 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DistccError } from '../../distcc/errors.ts';
 import type { CompileCommand } from '../../distcc/compile-command.ts';
-import type { Addition } from '../sandbox.ts';
+import type { Addition } from '../sandbox/sandbox.ts';
 
 export type CommandWithFiles = { readonly command: CompileCommand; readonly files: readonly Addition[] };
 

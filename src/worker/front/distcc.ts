@@ -5,7 +5,7 @@ import { readCommandList } from '../distcc/commands.ts';
 import { distccService } from '../distcc/service.ts';
 import type { DistccSettings } from '../keeper/front-settings.ts';
 import type { HeldPlaces } from '../keeper/keeper.ts';
-import { searchPath, type localCompilers } from '../local-compilers.ts';
+import { searchPath, type localCompilers } from '../toolchains/local-compilers.ts';
 import type { WorkerOptions } from '../worker.ts';
 
 const idleRoundMs = 1000;

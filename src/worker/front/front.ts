@@ -5,7 +5,7 @@ import type { LogLine } from '../../distcc/log-lines.ts';
 import { noAudit } from '../../observe/audit-log.ts';
 import type { Listener } from '../../reapi/doors.ts';
 import type { WorkerRefusal } from '../claims.ts';
-import { countersOf } from '../control-groups.ts';
+import { countersOf } from '../sandbox/control-groups.ts';
 import type { WorkerEvent } from '../events.ts';
 import { keepHeapSmall, optimizeLate } from '../heap.ts';
 import { firstListener, keeperFd } from '../keeper/front-process.ts';
@@ -14,7 +14,7 @@ import type { HeldPlaces } from '../keeper/keeper.ts';
 import { remoteTrust } from '../keeper/remote-identity.ts';
 import { connectKeeper } from '../keeper/remote-writer.ts';
 import { doorName } from '../keeper/slot-door.ts';
-import { localCompilers } from '../local-compilers.ts';
+import { localCompilers } from '../toolchains/local-compilers.ts';
 import { startWorker, type Worker, type WorkerOptions } from '../worker.ts';
 
 /** Descriptors as the keeper gave them: of each address, then of the Unix socket. */

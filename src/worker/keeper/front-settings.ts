@@ -1,5 +1,5 @@
 // What a front is told, as data: it comes over a command line.
-import type { Commands } from '../commands.ts';
+import type { Commands } from '../actions/commands.ts';
 import type { DistccServiceOptions } from '../distcc/service.ts';
 import type { FrontGiven } from './keeper.ts';
 

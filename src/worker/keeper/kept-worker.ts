@@ -6,10 +6,10 @@ import { realClock } from '../../observe/clock.ts';
 import type { ExternalFiles } from '../../trust/external.ts';
 import { openRuntimeDir } from '../../trust/runtime-dir.ts';
 import type { ListenAddress, WorkerRefusal } from '../claims.ts';
-import type { Commands } from '../commands.ts';
+import type { Commands } from '../actions/commands.ts';
 import { keepHeapSmall } from '../heap.ts';
-import { memoryBounds } from '../memory-bounds.ts';
-import { findOwnIdentity, type IdentityRequest } from '../own-identity.ts';
+import { memoryBounds } from '../sandbox/memory-bounds.ts';
+import { findOwnIdentity, type IdentityRequest } from '../members/own-identity.ts';
 import type { DistccSettings, FrontSettings } from './front-settings.ts';
 import { startKeeper, type FrontGiven, type KeeperOptions, type RunningKeeper } from './keeper.ts';
 

@@ -6,7 +6,7 @@
 //   identity/                       the keeper's alone: the front cannot read it
 import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { isMapped } from '../containment.ts';
+import { isMapped } from '../sandbox/containment.ts';
 
 /** Whom the front of a worker that is root becomes: nobody has this id, and slots have those that follow. */
 const frontId = 64_999;

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { slotArguments, type SlotSpawn } from '../slot-process.ts';
+import { slotArguments, type SlotSpawn } from '../sandbox/slot-process.ts';
 
 export type SlotDoors = {
   /** Resolves when the last process of every slot is gone. Their connections have to be closed. */

@@ -7,9 +7,9 @@ import { unary, type Handler } from '../../reapi/server.ts';
 import type { AuditEvent } from '../../observe/audit-log.ts';
 import type { ActionCache } from '../../store/action-cache.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
-import { understandAction } from '../action-input.ts';
-import type { Client, Clients } from '../clients.ts';
-import { packedFor } from '../result-transport.ts';
+import { understandAction } from '../actions/action-input.ts';
+import type { Client, Clients } from './clients.ts';
+import { packedFor } from './result-transport.ts';
 import { checkDigestFunction, checkedDigest, servicePrefix } from './checks.ts';
 
 export type ActionCacheWorld = {

@@ -16,7 +16,7 @@ import { compress, decompress, maxZstdBytes } from '../../reapi/zstd.ts';
 import type { BlobStore, BlobUpload } from '../../store/blob-store.ts';
 import { clientOf } from '../../trust/peer.ts';
 import { grpcErrorFrom, invalid } from './checks.ts';
-import { withoutIdling } from '../uploads.ts';
+import { withoutIdling } from './uploads.ts';
 import type { CasWorld } from './cas.ts';
 import { newBrokenUploads, type BrokenUploads } from './broken-uploads.ts';
 

@@ -20,8 +20,8 @@ import { clientStream, serverStream, unary, type Handler, type Send } from '../.
 import { compress, decompress } from '../../reapi/zstd.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
 import { clientOf } from '../../trust/peer.ts';
-import type { Clients } from '../clients.ts';
-import { withoutIdling, type Uploads } from '../uploads.ts';
+import type { Clients } from './clients.ts';
+import { withoutIdling, type Uploads } from './uploads.ts';
 import {
   checkDigestFunction,
   checkedDigest,

@@ -25,14 +25,14 @@ import {
 import type { AuditEvent } from '../../observe/audit-log.ts';
 import type { BlobStore } from '../../store/blob-store.ts';
 import { clientOf, type Peer } from '../../trust/peer.ts';
-import { understandAction, type UnderstoodAction } from '../action-input.ts';
-import { runAction, type ActionEnd, type ActionRequest, type ActionWorld } from '../action.ts';
-import type { Client, Clients } from '../clients.ts';
-import { jobResult } from '../job-record.ts';
-import { checkedCommand, commandsFor, type Commands, type CommandWorld } from '../commands.ts';
-import type { Operation, Operations, OperationState } from '../operations.ts';
-import { packedFor, type Wanted } from '../result-transport.ts';
-import { withoutIdling, type Uploads } from '../uploads.ts';
+import { understandAction, type UnderstoodAction } from '../actions/action-input.ts';
+import { runAction, type ActionEnd, type ActionRequest, type ActionWorld } from '../actions/action.ts';
+import type { Client, Clients } from './clients.ts';
+import { jobResult } from '../actions/job-record.ts';
+import { checkedCommand, commandsFor, type Commands, type CommandWorld } from '../actions/commands.ts';
+import type { Operation, Operations, OperationState } from '../actions/operations.ts';
+import { packedFor, type Wanted } from './result-transport.ts';
+import { withoutIdling, type Uploads } from './uploads.ts';
 import { checkDigestFunction, checkedDigest, grpcErrorFrom, invalid, servicePrefix } from './checks.ts';
 
 export type ExecutionWorld = {

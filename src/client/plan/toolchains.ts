@@ -1,0 +1,106 @@
+// The compilers of this box as jobs meet them: identified once, looked at again before each job. A compiler that was
+// replaced in mid-build is another toolchain from its first job on.
+import { statSync } from 'node:fs';
+import { builtinIncludes } from '../../compiler/builtin-includes.ts';
+import { identifyToolchain } from '../../compiler/identify.ts';
+import { searchedPath } from '../../compiler/toolchain-members.ts';
+import type { BuiltinIncludes, NotACompiler, Probe, Toolchain } from '../../compiler/toolchain.ts';
+
+export type ToolchainView = {
+  /** The toolchain behind a compiler's path, under the job's PATH and library path. */
+  readonly find: (compiler: string, env: ReadonlyMap<string, string>) => Promise<Toolchain | NotACompiler>;
+  readonly includes: (toolchain: Toolchain, probe: Probe, env: ReadonlyMap<string, string>) => Promise<BuiltinIncludes>;
+};
+
+type Known = {
+  readonly found: Promise<Toolchain | NotACompiler>;
+  stamp: string | undefined;
+  /** When an answer that is not sure may be asked for again. */
+  againMs: number;
+};
+
+// Of other variables for the loader, and other places where parts of a compiler are found.
+const mostKnown = 64;
+const mostPaths = 256;
+const mostProbes = 1000;
+// What cannot be asked is asked again, in a tenth of the time at most.
+const restFactor = 10;
+
+function stampOf(toolchain: Toolchain): string {
+  let stamp = '';
+  for (const path of toolchain.watch) {
+    const found = statSync(path, { throwIfNoEntry: false });
+    stamp += found === undefined ? '-;' : `${found.ino},${found.size},${found.mtimeMs},${found.ctimeMs};`;
+  }
+  return stamp;
+}
+
+export function newToolchainView(cacheDir: string): ToolchainView {
+  const known = new Map<string, Known>();
+  const probes = new Map<string, Promise<BuiltinIncludes>>();
+
+  const paths = new Map<string, string>();
+
+  const searched = (path: string): string => {
+    const found = paths.get(path) ?? searchedPath(path);
+    if (paths.size >= mostPaths) paths.clear();
+    paths.set(path, found);
+    return found;
+  };
+
+  const identify = async (
+    compiler: string,
+    { pathEnv, libraryPath }: { readonly pathEnv: string; readonly libraryPath: string | undefined },
+    note: (stamp: string | undefined, againMs: number) => void,
+  ) => {
+    const startedMs = performance.now();
+    const found = await identifyToolchain(compiler, {
+      pathEnv,
+      cacheDir,
+      ...(libraryPath === undefined ? {} : { libraryPath }),
+    });
+    const nowMs = performance.now();
+    if (found.kind === 'toolchain') note(stampOf(found), Infinity);
+    else note(undefined, found.unsure === true ? nowMs + restFactor * (nowMs - startedMs) : Infinity);
+    return found;
+  };
+
+  const isCurrent = (entry: Known, found: Toolchain | NotACompiler): boolean => {
+    if (found.kind !== 'toolchain') return performance.now() < entry.againMs;
+    return entry.stamp === undefined || stampOf(found) === entry.stamp;
+  };
+
+  const find: ToolchainView['find'] = async (compiler, env) => {
+    const pathEnv = searched(env.get('PATH') ?? '');
+    const libraryPath = env.get('LD_LIBRARY_PATH');
+    const key = [compiler, pathEnv, libraryPath ?? ''].join('\0');
+    const entry = known.get(key);
+    if (entry !== undefined) {
+      const found = await entry.found;
+      if (isCurrent(entry, found)) return found;
+      if (known.get(key) !== entry) return find(compiler, env); // somebody asks already
+    }
+    const fresh: Known = {
+      found: identify(compiler, { pathEnv, libraryPath }, (stamp, againMs) => Object.assign(fresh, { stamp, againMs })),
+      stamp: undefined,
+      againMs: Infinity,
+    };
+    if (known.size >= mostKnown) known.delete(known.keys().next().value ?? '');
+    known.set(key, fresh);
+    return fresh.found;
+  };
+
+  const includes: ToolchainView['includes'] = (toolchain, probe, env) => {
+    const key = [toolchain.digest.hash, toolchain.driver, probe.language, probe.cwd, ...probe.options].join('\0');
+    let found = probes.get(key);
+    if (found === undefined) {
+      if (probes.size >= mostProbes) probes.clear();
+      found = builtinIncludes(toolchain, probe, { env, cacheDir });
+      probes.set(key, found);
+      found.catch(() => probes.delete(key));
+    }
+    return found;
+  };
+
+  return { find, includes };
+}
