@@ -2,7 +2,7 @@
 // brought here. What is printed, and where, is as distcc has it.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { layOutNames } from '../client/build/names.ts';
+import { layOutNames } from '../client/builds/names.ts';
 import { withRightNames } from '../distcc/environment.ts';
 import { distccExit } from '../distcc/exit-codes.ts';
 import { distccHostSource } from '../distcc/host-source.ts';

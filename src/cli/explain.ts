@@ -1,6 +1,6 @@
 // `shoal explain FILE|last [--json]`: where a compile went, why there, and what then happened.
 import { resolve } from 'node:path';
-import { askOnce } from '../client/build/attach.ts';
+import { askOnce } from '../client/builds/attach.ts';
 import { loadTrail } from '../client/kept/trail.ts';
 import { findTrail, type Attempt, type JobTrail, type TrailEnd } from '../client/session/trail.ts';
 import type { Finish } from '../farm/finish.ts';

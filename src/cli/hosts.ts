@@ -1,5 +1,5 @@
 // `shoal hosts [--json] [--forgive NAME] [--explain [SPEC]]`: every host of the farm, what has been measured of it, and how it stands.
-import { askOnce } from '../client/build/attach.ts';
+import { askOnce } from '../client/builds/attach.ts';
 import { inspectHostsAlone } from '../client/compose.ts';
 import type { HostReport } from '../client/daemon/host-report.ts';
 import { settingsFrom } from '../client/session/settings.ts';

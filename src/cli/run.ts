@@ -2,7 +2,7 @@
 // user's command and passes untouched.
 import { environmentNotes } from '../distcc/environment.ts';
 import { nothingReachedText, summaryText } from '../observe/summary.ts';
-import { runBuild, strictBreach, writeSummaryFile, type BuildEnd } from '../client/build/build.ts';
+import { runBuild, strictBreach, writeSummaryFile, type BuildEnd } from '../client/builds/build.ts';
 import { settingsFrom, type Settings } from '../client/session/settings.ts';
 import { progressLine, progressText, type ProgressLine } from './progress-line.ts';
 import type { Invocation } from './invocation.ts';

@@ -1,5 +1,5 @@
 // `shoal status [--json]`: what the client daemon of this user is doing.
-import { askOnce } from '../client/build/attach.ts';
+import { askOnce } from '../client/builds/attach.ts';
 import type { Status } from '../client/daemon/control.ts';
 import { refuses } from './fail.ts';
 import type { Invocation } from './invocation.ts';

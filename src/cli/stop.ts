@@ -1,8 +1,8 @@
 // `shoal stop`: ends the client daemon of this user, and returns when process and socket are gone; one that does not
 // answer is killed. Without a daemon it takes away what launchers have left that found none.
 import { rmSync } from 'node:fs';
-import { askOnce, processGone, StuckDaemonError } from '../client/build/attach.ts';
-import { daemonProcess } from '../client/build/daemon-process.ts';
+import { askOnce, processGone, StuckDaemonError } from '../client/builds/attach.ts';
+import { daemonProcess } from '../client/builds/daemon-process.ts';
 import { refuses } from './fail.ts';
 import type { Invocation } from './invocation.ts';
 import { openRuntimeDir, type RuntimeDir } from '../trust/runtime-dir.ts';

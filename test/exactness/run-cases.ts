@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { ask } from '../../src/client/build/attach.ts';
+import { ask } from '../../src/client/builds/attach.ts';
 import { newSessionId, sessionVariable } from '../../src/client/session/session.ts';
 import { settingsFrom } from '../../src/client/session/settings.ts';
 import type { Summary } from '../../src/observe/tally.ts';
