@@ -1,10 +1,11 @@
 // One compile's walk over its context's graph. What it passes is checked against the disk on the way; should that change
 // the graph, the walk begins again.
 import { definitionFromOption, type Definition } from './definitions.ts';
-import { headersNamed, type Header, type Lookup } from './expand.ts';
+import { headersAsked, headersNamed, type Header, type Lookup } from './expand.ts';
 import { forcedLeads, leadsFor, leadToPath, lookOf, rebuild, updateLeads, vouchedBy } from './context.ts';
 import type { Context, Lead, Node } from './context.ts';
-import { checkFile, definitionsOf, entryOf, scanOf, type FileState, type Records } from './records.ts';
+import { askingWords, optionsWith } from './questions.ts';
+import { checkFile, definitionsOf, entryOf, scanOf, usesOf, type FileState, type Records } from './records.ts';
 import type { Hazard, HazardKind, Include } from './scan.ts';
 import { checkDirectory, type Directory, type Look, type Place } from './tree.ts';
 import type { Closure, ClosureRequest, ClosureResult, DirectoryEntry, FileEntry, Here, SymlinkEntry } from './types.ts';
@@ -230,36 +231,78 @@ function macroVerdict(request: ClosureRequest): Here | undefined {
 }
 
 function takeComputed(walk: Walk): void {
-  const { context, look } = walk;
+  const { context } = walk;
   let lookup: Lookup | undefined;
   for (const node of walk.nodes) {
     for (const { text, line } of scanOf(context.records, node.record).computed) {
       lookup ??= definitionLookup(walk);
-      const headers = readingOf(context, text, lookup);
-      if (headers === undefined) {
-        walk.verdict ??= here('computed-include', `${node.place.path}:${line}: ${text}`);
-        return;
-      }
-      for (const include of headers.map(asInclude)) {
-        for (const lead of leadsFor(context, node.place.directory, include, look)) takeLead(walk, lead);
-      }
+      takeHeaders(walk, node, {
+        text,
+        where: `:${line}`,
+        headers: readingOf(context, text, { lookup, by: 'include' }),
+      });
+    }
+  }
+  if (walk.verdict === undefined) takeAsked(walk);
+}
+
+type Worked = { readonly text: string; readonly where: string; readonly headers: readonly Header[] | undefined };
+
+function takeHeaders(walk: Walk, node: Node, { text, where, headers }: Worked): void {
+  if (headers === undefined) walk.verdict ??= here('computed-include', `${node.place.path}${where}: ${text}`);
+  for (const include of (headers ?? []).map(asInclude)) {
+    for (const lead of leadsFor(walk.context, node.place.directory, include, walk.look)) takeLead(walk, lead);
+  }
+}
+
+// Macros that use macros that use macros … that ask; the deepest known are two.
+const mostRounds = 8;
+
+/** What is asked for by macros: those that ask, those that use them, and then what each #if gives them. */
+function takeAsked(walk: Walk): void {
+  const { context, request, nodes } = walk;
+  const { records } = context;
+  const asking = nodes.filter(({ record }) => scanOf(records, record).asksByMacro);
+  let words: ReadonlySet<string> = new Set([
+    ...optionsWith(request.macros, askingWords),
+    ...asking.flatMap(({ record }) => usesOf(records, record, askingWords).macros),
+  ]);
+  for (let rounds = 0; words.size > 0; rounds += 1) {
+    const uses = nodes.map((node) => ({ node, ...usesOf(records, node.record, words) }));
+    const all = new Set([...words, ...optionsWith(request.macros, words), ...uses.flatMap(({ macros }) => macros)]);
+    if (all.size === words.size) return takeCalls(walk, uses);
+    if (rounds === mostRounds) walk.verdict ??= here('computed-include', `__has_include by ${[...all].at(-1)}`);
+    if (walk.verdict !== undefined) return;
+    words = all;
+  }
+}
+
+function takeCalls(walk: Walk, uses: readonly { readonly node: Node; readonly calls: readonly string[] }[]): void {
+  const lookup = definitionLookup(walk);
+  for (const { node, calls } of uses) {
+    for (const text of calls) {
+      takeHeaders(walk, node, { text, where: '', headers: readingOf(walk.context, text, { lookup, by: 'question' }) });
     }
   }
 }
 
+type Reading = { readonly lookup: Lookup; readonly by: 'include' | 'question' };
+
 /** Working an operand out takes milliseconds; asking whether its macros still have the same definitions does not. */
-function readingOf(context: Context, operand: string, lookup: Lookup): readonly Header[] | undefined {
-  const known = context.readings.get(operand);
+function readingOf(context: Context, operand: string, { lookup, by }: Reading): readonly Header[] | undefined {
+  const key = `${by} ${operand}`;
+  const known = context.readings.get(key);
   if (known !== undefined && [...known.used].every(([name, before]) => sameDefinitions(before, lookup(name)))) {
     return known.headers;
   }
   const used = new Map<string, readonly Definition[]>();
-  const headers = headersNamed(operand, (name) => {
+  const find = by === 'include' ? headersNamed : headersAsked;
+  const headers = find(operand, (name) => {
     const definitions = lookup(name);
     used.set(name, definitions);
     return definitions;
   });
-  context.readings.set(operand, { used, headers });
+  context.readings.set(key, { used, headers });
   return headers;
 }
 

@@ -27,13 +27,40 @@ type Work = { readonly lookup: Lookup; steps: number };
 
 /** The headers that the operand may name, none where every reading is an error; undefined if that cannot be told. */
 export function headersNamed(operand: string, lookup: Lookup): readonly Header[] | undefined {
+  return headersIn(operand, lookup, (tokens) => [tokens]);
+}
+
+/** As `headersNamed`, of those that are asked for where macros in the text come out as `__has_include`. */
+export function headersAsked(call: string, lookup: Lookup): readonly Header[] | undefined {
+  return headersIn(call, lookup, questionsOf);
+}
+
+/** What stands behind each `__has_include` (and not `defined(__has_include)`), in its parentheses if it has any. */
+function questionsOf(tokens: Tokens): Tokens[] {
+  return tokens.flatMap(({ text }, at) => {
+    const before = tokens[tokens[at - 1]?.text === '(' ? at - 2 : at - 1]?.text;
+    if (!text.startsWith('__has_include') || before === 'defined') return [];
+    if (tokens[at + 1]?.text !== '(') return [tokens.slice(at + 1)];
+    let depth = 0;
+    const end = tokens.findIndex((token, index) => {
+      if (index > at && token.text === '(') depth += 1;
+      if (index > at && token.text === ')') depth -= 1;
+      return index > at && depth === 0;
+    });
+    return [tokens.slice(at + 2, end < 0 ? tokens.length : end)];
+  });
+}
+
+type Operands = (tokens: Tokens) => readonly Tokens[];
+
+function headersIn(text: string, lookup: Lookup, operandsOf: Operands): readonly Header[] | undefined {
   const headers = new Map<string, Header>();
   let isCertain = true;
   try {
-    for (const tokens of expand({ lookup, steps: 0 }, tokensOf(operand))) {
-      const named = headersOf(tokens);
+    for (const operand of expand({ lookup, steps: 0 }, tokensOf(text)).flatMap(operandsOf)) {
+      const named = headersOf(operand);
       for (const header of named) headers.set(`${header.isQuoted}${header.name}`, header);
-      isCertain &&= named.length > 0 || !tokens.some(isUncertain);
+      isCertain &&= named.length > 0 || !operand.some(isUncertain);
     }
   } catch (error) {
     if (error instanceof TooManyError) return undefined;

@@ -1,6 +1,7 @@
 // Files: content read once per version, what a scan found in it, and its digest.
 import { digestOf, sameDigest, type Digest } from '../reapi/digest.ts';
 import { kindOfMode, type FileStat } from './files.ts';
+import { usesIn, type Uses } from './questions.ts';
 import { scan, type ScanResult } from './scan.ts';
 import { definedNames, definitionsIn, mayDefine } from './definitions.ts';
 import type { DefinedNames, Definition, Definitions } from './definitions.ts';
@@ -23,6 +24,8 @@ export type FileRecord = {
   definitions: Definitions | undefined;
   /** Of this content, from an earlier process or from its definitions. */
   definedNames: DefinedNames | undefined;
+  /** By the words. */
+  readonly uses: Map<string, Uses>;
   entry: FileEntry | undefined;
 };
 
@@ -67,6 +70,7 @@ export function recordAt(records: Records, place: Place): FileRecord {
     scan: undefined,
     definitions: undefined,
     definedNames: undefined,
+    uses: new Map(),
     entry: undefined,
   };
   records.byPath.set(place.path, record);
@@ -138,6 +142,7 @@ function readAnew(records: Records, record: FileRecord, known?: FileStat): void 
   record.scan = undefined;
   record.definitions = undefined;
   record.definedNames = undefined;
+  record.uses.clear();
 }
 
 function isContent(records: Records, record: FileRecord, bytes: Buffer): boolean {
@@ -204,6 +209,21 @@ export function definitionsOf(records: Records, record: FileRecord, name: string
   record.definitions ??= definitionsIn(contentOf(records, record, currentVersion(record)));
   record.definedNames ??= definedNames(record.definitions);
   return record.definitions.get(name) ?? [];
+}
+
+// A build has few macros that ask, and most of its compiles the same ones.
+const mostUses = 8;
+
+/** Where the file has to do with one of the words. */
+export function usesOf(records: Records, record: FileRecord, words: ReadonlySet<string>): Uses {
+  const key = [...words].join(' ');
+  let found = record.uses.get(key);
+  if (found === undefined) {
+    if (record.uses.size >= mostUses) record.uses.clear();
+    found = usesIn(contentOf(records, record, currentVersion(record)), words);
+    record.uses.set(key, found);
+  }
+  return found;
 }
 
 export function entryOf(records: Records, record: FileRecord): FileEntry {

@@ -8,7 +8,7 @@ import type { SavedRecord, Records } from './records.ts';
 import type { ScanResult } from './scan.ts';
 
 // The number rises whenever a scan of the same bytes may find something else.
-const header = 'shoal includes 3';
+const header = 'shoal includes 4';
 
 type Row = readonly [
   path: string,

@@ -10,6 +10,7 @@ for (const [title, text] of [
   ['a plain include', '#include "x.h"\n'],
   ['an include at the end without a newline', '#include <x.h>'],
   ['blanks, tabs and form feeds', ' \t\f#\v include\t"x.h"'],
+  ['a NUL, which both compilers skip', '\0#\0include\0"x.h"'],
   ['CRLF', 'int a;\r\n#include "x.h"\r\n'],
   ['a lone carriage return, which clang takes for a newline', 'int a;\r#include "x.h"'],
   ['a byte order mark', '\ufeff#include "x.h"'],
@@ -59,6 +60,33 @@ test('an include made by macros keeps its text and line', () => {
     { text: 'F(x,    z) // c', line: 2 },
     { text: 'MACRO', line: 4 },
   ]);
+});
+
+test('the operand of a question ends at its own parenthesis', () => {
+  const found = scan(Buffer.from('#define S(x) #x\n#if __has_include(S(a(b)/x.h)) && A(1)\n#elif __has_include(M\n'));
+  assert.deepEqual(
+    found.computed.map(({ text }) => text),
+    ['S(a(b)/x.h)', 'M'],
+  );
+});
+
+test('a macro that asks for a header is noted, a test for the question is not', () => {
+  const asks = (text: string): boolean => scan(Buffer.from(text)).asksByMacro;
+  for (const text of [
+    '#define HAS(x) __has_include(x)\n',
+    '#define HAS __has_include\n',
+    '#define HAS(x) __has_include(<x.h>)\n',
+    '#if A\n%: define HAS(x) \\\n  (B && __has_include(x))\n#endif\n',
+    '#define X \\\n #x __has_include(x)\n',
+  ])
+    assert.ok(asks(text), text);
+  for (const text of [
+    '#ifdef __has_include\n#ifndef __has_include\n#elifdef __has_include\n#undef __has_include\n',
+    '#if defined(__has_include) && !defined __has_include && __has_include("x.h") && __has_include(M)\n',
+    '#define __has_include(x) 0\n#define HAS_X __has_include("x.h")\n#define HAS_Y __has_include(<y.h>)\n',
+    '/* by __has_include */ // __has_include(x)\n',
+  ])
+    assert.ok(!asks(text), text);
 });
 
 test('prose in a comment is no include made by macros', () => {

@@ -29,14 +29,23 @@ export type ScanResult = {
   /** Files named by #line: gcc opens them to quote a line in a warning. */
   readonly quoted: readonly string[];
   readonly hazards: readonly Hazard[];
+  /** A macro may ask `__has_include`: for which header is told where the macro is used (questions.ts). */
+  readonly asksByMacro: boolean;
 };
 
-type Findings = { [K in keyof ScanResult]: ScanResult[K] extends readonly (infer T)[] ? T[] : never };
+type Findings = { -readonly [K in keyof ScanResult]: ScanResult[K] extends readonly (infer T)[] ? T[] : ScanResult[K] };
 
 type Source = { readonly text: string; readonly isComment: (at: number) => boolean; readonly found: Findings };
 
 export function scan(bytes: Buffer): ScanResult {
-  const found: Findings = { includes: [], computed: [], assembled: [], quoted: [], hazards: [] };
+  const found: Findings = {
+    includes: [],
+    computed: [],
+    assembled: [],
+    quoted: [],
+    hazards: [],
+    asksByMacro: false,
+  };
   const hasBom = bytes.length > 2 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   const text = bytes.toString('latin1', hasBom ? 3 : 0);
   scanText(joinSplitWords(text), found);
@@ -50,8 +59,9 @@ const carriageReturn = 13;
 const slash = 47;
 const backslash = 92;
 
+/** Both compilers skip a NUL, with a warning. */
 function isBlank(code: number): boolean {
-  return code === 32 || code === 9 || code === 11 || code === 12 || code === carriageReturn;
+  return code === 32 || code === 9 || code === 11 || code === 12 || code === carriageReturn || code === 0;
 }
 
 function isWord(code: number): boolean {
@@ -164,7 +174,7 @@ function wordEnd(text: string, from: number): number {
 }
 
 /** From `from` to the end of the line, which splices and comments may put off. */
-function restOfLine(text: string, from: number): string {
+export function restOfLine(text: string, from: number): string {
   const end = text.indexOf('\n', from);
   const line = end < 0 ? text.slice(from) : text.slice(from, end);
   if (end < 0 || !(line.includes('\\') || line.includes('/*'))) return line;
@@ -328,15 +338,41 @@ function readQuestion(source: Source, at: number): void {
     if (literal !== undefined || hasParenthesis) addHazard(source, 'embed', at);
   } else if (literal !== undefined) {
     found.includes.push(includeOf(literal.name, literal.isQuoted || word.includes('next')));
-  } else if (hasParenthesis && !isDefined(text, at) && !source.isComment(at)) {
-    const [argument = ''] = restOfLine(text, operand).split(')', 1);
-    found.computed.push({ text: copyOf(decode(argument.trim())), line: lineOf(text, at) });
+    // Between <> parameters stand for what a macro is given.
+    if (!literal.isQuoted && /^define[^]*\w\(/.test(directiveBefore(text, at))) found.asksByMacro = true;
+  } else if (!isDefined(text, at, hasParenthesis) && !source.isComment(at)) {
+    if (!hasParenthesis || !/^(?:el)?if(?!\w)/.test(directiveBefore(text, at))) found.asksByMacro = true;
+    else {
+      const call = parenthesized(restOfLine(text, open));
+      found.computed.push({ text: copyOf(decode(call.slice(1, -1).trim())), line: lineOf(text, at) });
+    }
   }
 }
 
-/** `#define __has_include(x) 0`, for compilers without it. */
-function isDefined(text: string, at: number): boolean {
-  return /define[ \t]+$/.test(text.slice(Math.max(0, at - 40), at));
+/** `#define __has_include(x) 0`, for compilers without it; or it is only asked whether this one has it. */
+function isDefined(text: string, at: number, hasParenthesis: boolean): boolean {
+  const before = text.slice(Math.max(0, at - 40), at);
+  return (
+    /define[ \t]+$/.test(before) ||
+    (!hasParenthesis && /\b(?:(?:el)?ifn?def|undef|defined[ \t]*\(?)[ \t]*$/.test(before))
+  );
+}
+
+/** From the word of the last directive that begins before that place, wherever it ends. */
+function directiveBefore(text: string, at: number): string {
+  let mark = at - 1;
+  while (mark >= 0 && !(/^(?:#|%:)/.test(text.slice(mark, mark + 2)) && mayBeginDirective(text, mark))) mark--;
+  return text.slice(skipBlanks(text, mark + (text[mark] === '%' ? 2 : 1)), at);
+}
+
+/** From a parenthesis to the one that closes it, or to a line's end in its place. */
+export function parenthesized(text: string): string {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '(') depth++;
+    else if (text[at] === ')' && --depth === 0) return text.slice(0, at + 1);
+  }
+  return `${text})`;
 }
 
 /**

@@ -30,6 +30,10 @@ export const keptPrograms: readonly Program[] = [
     'y.h': 'int y;\n',
     'z.h': 'int z;\n',
   }),
+  kept('a header that a macro asks for', {
+    'm.c': '#define HAS(x) __has_include(x)\n#if HAS("x.h")\nint x;\n#endif\n',
+    'x.h': '',
+  }),
   kept('an include by a macro that is defined nowhere, not reached', {
     'm.c': '#ifdef D\n#include D\n#endif\n#if 0\n#include D(x.h)\n#endif\nint x;\n',
   }),

@@ -18,6 +18,9 @@ export const helpers = `#ifndef TRACE
 #define STR_(...) #__VA_ARGS__
 #define ANGLE(x) <x>
 #define F(x) ((x) + 1)
+#define ASK __has_include
+#define HAS(x) __has_include(x)
+#define HAS_NAMED(x) __has_include(STR(x))
 #ifdef __ASSEMBLER__
 #define TRACE .ascii __FILE__
 #define SHOW(x) .ascii STR(STR(x))
@@ -65,6 +68,8 @@ function question(place: Place): string {
     [2, () => choices.from(['"none.h"', '<none.h>', '"a"', '<none/../x.h>'])],
     [layout.isWild ? 1 : 0, () => choices.from(headerNames)],
   ])();
+  if (choices.chance(20)) return `HAS_NAMED(${asked.replace(/["<>]/g, '').replace('//', '/')})`;
+  if (choices.chance(20)) return `${choices.from(['ASK', 'HAS'])}(${asked})`;
   return `${word}(${asked.endsWith('"') || asked.endsWith('>') || asked.startsWith('M') ? asked : '"x.h"'})`;
 }
 

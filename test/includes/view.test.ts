@@ -73,6 +73,54 @@ test('every candidate that exists is taken, in whatever directory', () => {
   assert.deepEqual(paths(ask()), ['/p/a.c', '/p/inc/x.h', '/p/inc/y.h', '/p/x.h']);
 });
 
+test('what macros ask for is taken, whichever way they ask', () => {
+  for (const [why, files] of Object.entries({
+    'a call': { '/p/a.c': '#define HAS(x) __has_include(x)\n#if HAS("x.h")\n#endif' },
+    'another name': { '/p/a.c': '#define HAS __has_include\n#if HAS("x.h")\n#endif' },
+    'a name of its name': { '/p/a.c': '#define A __has_include\n#define HAS A\n#if HAS("x.h")\n#endif' },
+    'a macro of it': {
+      '/p/a.c':
+        '#define HAS(x) (defined(__has_include) && __has_include(x))\n#define W(y) HAS(y)\n#if 1 && W(<x.h>)\n#endif',
+    },
+    'a macro without parentheses': {
+      '/p/a.c': '#define HAS(x) __has_include(x)\n#define GOT_X HAS("x.h")\n#if GOT_X\n#endif',
+    },
+    'a name made a string': { '/p/a.c': '#define HAS(x) __has_include(#x)\n#if HAS(x.h)\n#endif' },
+    'a part of the name': { '/p/a.c': '#define HAS(x) __has_include(<x.h>)\n#elif HAS( /* it */ d/x)\n#endif' },
+    'parentheses within': {
+      '/p/a.c': '#define S_(x) #x\n#define S(x) S_(x)\n#if __has_include(S(x.h))\n#endif',
+    },
+    'a definition elsewhere': {
+      '/p/a.c': '#if HAS("x.h")\n#endif\n#include <d.h>',
+      '/p/inc/d.h': '#include "e.h"\n#if A\n#define HAS(x) 0\n#else\n#define HAS WITH(__has_include)\n#endif',
+      '/p/inc/e.h': '#define WITH(x) x',
+    },
+    'a line of several': {
+      '/p/a.c': '#define HAS(x) \\\n __has_include(x)\n#if A && \\\n /* b\n c */ HAS("x.h")\n#endif',
+    },
+  } satisfies Record<string, Record<string, string>>)) {
+    assert.ok(
+      paths(scene({ '/p/inc/d/x.h': '', '/p/x.h': '', ...files }).ask()).some((path) => path.endsWith('x.h')),
+      why,
+    );
+  }
+  const { ask } = scene({ '/p/a.c': '#if HAS("x.h")\n#endif', '/p/x.h': '' });
+  assert.deepEqual(paths(ask({ macros: [{ kind: 'define', text: 'HAS(x)=__has_include(x)' }] })), ['/p/a.c', '/p/x.h']);
+});
+
+test('what a macro asks for and cannot be told keeps the compile at home', () => {
+  const { ask } = scene({ '/p/a.c': '#define HAS(x) __has_include(x)\n#if HAS(__FILE__)\n#endif' });
+  assert.equal(verdict(ask()), 'computed-include /p/a.c: HAS(__FILE__)');
+});
+
+test('a header that a macro asks for is noticed when it comes', () => {
+  const { ask, write, sleep } = scene({ '/p/a.c': '#define HAS(x) __has_include(x)\n#if HAS("x.h")\n#endif' });
+  assert.deepEqual(paths(ask()), ['/p/a.c']);
+  sleep(1000);
+  write('/p/x.h', '');
+  assert.deepEqual(paths(ask()), ['/p/a.c', '/p/x.h']);
+});
+
 test('a second compile of known headers reads and lists nothing, and stats each once', () => {
   const { ask, diary, view, request } = scene({
     '/p/a.c': '#include <x.h>\n#include <s.h>',

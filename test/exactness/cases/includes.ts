@@ -247,6 +247,36 @@ const asked: readonly Case[] = [
     run: '$CC -c x.c',
   },
   {
+    name: '__has_include in a macro',
+    files: {
+      'x.c': '#define HAS(x) __has_include(x)\n#if HAS("x.h")\nint yes;\n#else\nint no;\n#endif\n',
+      'x.h': '',
+    },
+    run: '$CC -c x.c',
+  },
+  {
+    name: '__has_include under another name',
+    files: { 'x.c': '#define HAS __has_include\n#if HAS("x.h")\nint yes;\n#endif\n', 'x.h': '' },
+    run: '$CC -c x.c',
+  },
+  {
+    name: '__has_include of a name made a string',
+    files: {
+      'x.c': '#define S_(x) #x\n#define S(x) S_(x)\n#if __has_include(S(d/x.h))\nint yes;\n#endif\n',
+      'd/x.h': '',
+    },
+    run: '$CC -c x.c',
+  },
+  {
+    name: '__has_include in a macro of a macro that takes the name apart',
+    files: {
+      'x.c': '#include "d.h"\n#define WITH(y) HAS(y)\n#if defined __has_include && WITH(x)\nint yes;\n#endif\n',
+      'd.h': '#define HAS(x) __has_include(<d/x.h>)\n',
+      'd/x.h': '',
+    },
+    run: '$CC -I. -c x.c',
+  },
+  {
     name: 'an include by a macro',
     files: { 'x.c': '#define H "x.h"\n#include H\n', 'x.h': 'int x;\n' },
     run: '$CC -MD -c x.c',
