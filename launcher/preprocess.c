@@ -61,12 +61,20 @@ static char *dependency_file(const char *object)
 	return path;
 }
 
-/* The words that preprocess what `argv` compiles, to standard output; NULL if that cannot be. What it writes beside is what
- * the compile would write, under the names that follow from its -o. */
-static char **preprocessing_words(char **argv)
+/* Spelled out, what it compiles to and what it writes would have to be found in more forms than these; nobody does that. */
+static bool is_spelled_out(const char *word)
 {
+	return begins(word, "--assemble") || begins(word, "--compile") || begins(word, "--output") || begins(word, "--write-");
+}
+
+/* The words that preprocess what `command` compiles, to standard output; NULL if that cannot be. What it writes beside is
+ * what the compile would write, under the names that follow from its -o. clang takes -Wp,-MD,FILE for -MD -MF FILE. */
+static char **preprocessing_words(const struct command *command)
+{
+	char **argv = command->argv;
 	size_t count = 0, used = 0;
 	bool preprocesses = false, has_dependencies = false, has_file = false, has_target = false;
+	bool is_clang = strstr(base_of(command->compiler), "clang");
 	const char *object = NULL;
 	while (argv[count])
 		count++;
@@ -76,7 +84,7 @@ static char **preprocessing_words(char **argv)
 	words[used++] = argv[0];
 	for (size_t i = 1; i < count; i++) {
 		char *word = argv[i];
-		if (*word == '@')
+		if (*word == '@' || is_spelled_out(word))
 			return NULL; /* there may be a -c in that file */
 		if (strcmp(word, "-c") == 0 || strcmp(word, "-S") == 0) {
 			if (!preprocesses)
@@ -91,6 +99,8 @@ static char **preprocessing_words(char **argv)
 			continue;
 		}
 		has_dependencies |= strcmp(word, "-MD") == 0 || strcmp(word, "-MMD") == 0;
+		if (is_clang && (begins(word, "-Wp,-MD,") || begins(word, "-Wp,-MMD,")))
+			has_dependencies = has_file = true;
 		has_file |= begins(word, "-MF");
 		has_target |= begins(word, "-MT") || begins(word, "-MQ");
 		words[used++] = word;
@@ -167,7 +177,7 @@ static bool run_preprocessor(struct command *command, char **words, const int ou
 bool preprocess(int socket, struct command *command)
 {
 	int status, outputs[2] = {memfd("preprocessed"), memfd("diagnostics")};
-	char **words = preprocessing_words(command->argv);
+	char **words = preprocessing_words(command);
 	bool ran = words && outputs[0] >= 0 && outputs[1] >= 0 && run_preprocessor(command, words, outputs, &status);
 	bool told = ran ? send_memory(socket, 'P', outputs[0]) && send_memory(socket, 'Q', outputs[1]) &&
 				  send_end(socket, status)

@@ -79,6 +79,32 @@ for (const [protocol, options] of [
   });
 }
 
+test('what the protocol cannot carry is what it is without a farm', async () => {
+  box.write({ 'bytes.c': `asm(".incbin \\"${join(box.base, 'inc/own.h')}\\"");\nint x;\n` });
+  for (const options of ['', ',lzo', ',lzo,cpp']) {
+    for (const [line, reason] of [
+      ['gcc -Iinc -c --output=out/x.o c.c', 'distcc-protocol'],
+      ['gcc -Iinc -c --output out/x.o c.c', 'distcc-protocol'],
+      ['gcc -Iinc --compile c.c -o out/x.o', 'distcc-protocol'],
+      ['gcc -Iinc --write-dependencies -c c.c -o out/x.o', 'distcc-protocol'],
+      ['gcc -Iinc -MD -MF - -c c.c -o out/x.o', 'distcc-protocol'],
+      ['gcc -Iinc -Wp,-MD,- -c c.c -o out/x.o', 'distcc-protocol'],
+      ['gcc -c bytes.c -o out/x.o', options.endsWith('cpp') ? undefined : 'incbin'],
+    ] as const) {
+      forget('out/x.o', 'out/x.d');
+      const here = locally(line);
+      const made = ['out/x.o', 'out/x.d'].filter((name) => existsSync(join(box.base, name)));
+      const expected = made.map(file);
+      forget(...made);
+      const { ran, summary } = await box.built(line, { SHOAL_HOSTS: honest(options) });
+      assert.deepEqual([ran.status, ran.stdout], [0, here.stdout], line);
+      assert.deepEqual(summary.reasons, reason === undefined ? {} : { [reason]: 1 }, line);
+      assert.deepEqual(made.map(file), expected, line);
+      assert.deepEqual([existsSync(join(box.base, 'c.d')), existsSync(join(box.base, 'x.d'))], [false, false]);
+    }
+  }
+});
+
 test('a user’s error is said in the words of the compiler here, once', async () => {
   for (const options of ['', ',lzo,cpp']) {
     for (const source of ['bad.c', 'lost.c']) {

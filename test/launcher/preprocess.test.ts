@@ -29,10 +29,10 @@ async function asking(end: () => Buffer = done): Promise<Preprocessed[]> {
 }
 
 /** The words that the compiler was run with. */
-async function wordsFor(argv: readonly string[]): Promise<readonly string[]> {
-  stage.addCompiler('for word; do printf "%s\\n" "$word"; done');
+async function wordsFor(argv: readonly string[], compiler = 'gcc'): Promise<readonly string[]> {
+  stage.addCompiler('for word; do printf "%s\\n" "$word"; done', stage.compilers, compiler);
   const got = await asking();
-  await stage.launch([stage.gcc, ...argv]);
+  await stage.launch([join(stage.bin, 'shoal'), compiler, ...argv]);
   stage.clear();
   return got[0]?.text.toString().split('\n').slice(0, -1) ?? [];
 }
@@ -56,10 +56,12 @@ test('a compile’s words become those of its preprocessing; its dependencies st
   for (const [argv, expected] of turned) {
     assert.deepEqual(await wordsFor(argv.split(' ')), expected.split(' '), argv);
   }
+  const ofClang = '-Wp,-MMD,y.d -E a.c -MQ a.o';
+  assert.deepEqual(await wordsFor('-Wp,-MMD,y.d -c a.c -o a.o'.split(' '), 'clang-14'), ofClang.split(' '));
 });
 
 test('what is no compile, or may be one in a response file, is not tried; the daemon hears so', async () => {
-  for (const argv of ['a.c -o a', '@words -c a.c', '-c a.c -o']) {
+  for (const argv of ['a.c -o a', '@words -c a.c', '-c a.c -o', '-c a.c --output=a.o', '-c a.c --write-dependencies']) {
     stage.addCompiler('echo ran');
     let why = '';
     await stage.daemon((_, socket) => {

@@ -15,6 +15,7 @@ import { digestKey } from '../../reapi/digest.ts';
 import type { JobClosure } from '../plan/closure.ts';
 import type { ExecuteEnd } from '../attempt/end.ts';
 import { keepSent } from './kept-source.ts';
+import type { Preprocessed } from './launcher-wire.ts';
 import type { Preprocess } from './preprocess.ts';
 import { systemInputs } from '../plan/system-inputs.ts';
 import type { PlannedOutput, UnderstoodJob } from '../plan/understand.ts';
@@ -33,13 +34,20 @@ export type DistccJob = {
 const sourceLanguages: ReadonlySet<TranslationUnit['language']> = new Set(['c', 'c++', 'objective-c', 'objective-c++']);
 const preprocessedEndings: ReadonlySet<string> = new Set(['.i', '.ii', '.mi', '.mii']);
 // distcc's servers tell a source by its ending, and a compiler there has no file that is not sent.
-const notForServers = /^(?:@|-x|-fpreprocessed$|-fdirectives-only$|-flto|-fplugin|-f(?:auto-)?profile|-Wa,.*=)/;
+// What is spelled out the launcher does not preprocess. Dependencies on standard output would be part of the source.
+const notForServers =
+  /^(?:@|--(?:assemble|compile|output|write-)|-x|-fpreprocessed$|-fdirectives-only$|-flto|-fplugin|-f(?:auto-)?profile|-Wa,.*=|-MF-$|-Wp,(?:.*,)?-MM?D,-(?:,|$))/;
+// clang takes it for -MD -MF FILE, and its target follows from -o; the launcher tells clang by its name.
+const dependenciesPassedOn = /^-Wp,-MM?D,/;
 const carriedKinds: ReadonlySet<PlannedOutput['kind']> = new Set(['object', 'assembly', 'dependencies']);
 
 /** Whether distcc's protocol can carry the job: one output, of a source in one of its languages. */
-export function mayGoByDistcc({ unit, outputs, request }: UnderstoodJob): boolean {
+export function mayGoByDistcc({ unit, outputs, request, toolchain }: UnderstoodJob): boolean {
   const words = request.argv.slice(1);
+  const hidesItsName = toolchain.family === 'clang' && !basename(request.compiler).includes('clang');
   return (
+    !(hidesItsName && words.some((word) => dependenciesPassedOn.test(word))) &&
+    !words.some((word, at) => word === '-MF' && words[at + 1] === '-') &&
     sourceLanguages.has(unit.language) &&
     unit.preprocessed === preprocessedEndings.has(extname(unit.source)) &&
     outputs.every(({ kind }) => carriedKinds.has(kind)) &&
@@ -209,17 +217,24 @@ type Made = {
 
 const noBytes = Buffer.alloc(0);
 const mostSourceBytes = 128 << 20;
-const assemblersFiles = ['.incbin', '.include \\"'];
+const assemblersFiles = /\.(?:incbin|include[ \t]*[\\"])/i;
+
+/** A server has no such file, or another of its name. Looked for in megabytes of text, which mostly hold none of the words. */
+function readsByAssembler(text: Buffer): boolean {
+  return ['.inc', '.INC', '.Inc'].some((word) => text.includes(word)) && assemblersFiles.test(text.toString('latin1'));
+}
 
 async function make({ understood, closure, preprocess }: DistccJob): Promise<Made> {
   if (understood.unit.preprocessed && closure !== undefined)
-    return { waitStatus: 0, stderr: noBytes, readsMore: false, source: { version: 1, body: closure.source.bytes() } };
-  const { waitStatus, stderr, text } = await preprocess();
-  // Where the closure is known, these are in it, or are why it is not.
-  if (isSet(understood.request.env, 'DISTCC_SAVE_TEMPS')) keepSent(understood, text);
-  const readsMore = closure === undefined && assemblersFiles.some((word) => text.includes(word));
-  return { waitStatus, stderr, readsMore, source: { version: 1, body: text } };
+    return madeOf({ waitStatus: 0, stderr: noBytes, text: closure.source.bytes() });
+  const made = await preprocess();
+  if (isSet(understood.request.env, 'DISTCC_SAVE_TEMPS')) keepSent(understood, made.text);
+  return madeOf(made);
 }
+
+const madeOf = ({ waitStatus, stderr, text }: Preprocessed): Made => {
+  return { waitStatus, stderr, readsMore: readsByAssembler(text), source: { version: 1, body: text } };
+};
 
 function bodyFor(made: Made, version: 1 | 2): Buffer {
   const { version: now, body } = made.source;
