@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReapiClient } from '../reapi/client.ts';
 import { newFarm, slotsOf, type Choice, type PlaceRequest } from './farm.ts';
-import { closeFarm, enterHome, leaveHome, leavePlace, takePlace } from './places.ts';
+import { askedOf, closeFarm, enterHome, leaveHome, leavePlace, mayRace, takePlace } from './places.ts';
 import { parseHosts } from './host-spec.ts';
-import { touch, trouble } from './host.ts';
+import { touch, trouble, type Place } from './host.ts';
 import { noteDone, noteHere } from './learn.ts';
 import { expectedWork } from './work.ts';
 
@@ -50,18 +50,18 @@ function farmOf(setting: string, memoryKb = 0, slots = 1, chance?: () => number)
   };
   const clock = steppedClock();
   const farm = newFarm(parsed.hosts, { connect: () => client as ReapiClient, clock, chance });
+  const request = (key: string): PlaceRequest => ({
+    build: 'one',
+    toolchain,
+    work: expectedWork(farm.memory.works, { key, kind: 'c', size: 0 }),
+    tried: new Set(),
+    inputBytes: 0,
+    mayRunHere: false,
+    signal: new AbortController().signal,
+  });
   const ask = (key: string, more: Partial<PlaceRequest> = {}): Promise<Choice> =>
-    takePlace(farm, {
-      build: 'one',
-      toolchain,
-      work: expectedWork(farm.memory.works, { key, kind: 'c', size: 0 }),
-      tried: new Set(),
-      inputBytes: 0,
-      mayRunHere: false,
-      signal: new AbortController().signal,
-      ...more,
-    });
-  return { farm, clock, ask };
+    takePlace(farm, { ...request(key), ...more });
+  return { farm, clock, ask, request };
 }
 
 const nameOf = (choice: Choice): string => (choice.kind === 'host' ? choice.place.host.spec.name : choice.kind);
@@ -336,4 +336,20 @@ test('what a host says of itself is believed as far as it can be so', async () =
   const { record } = first.place.host;
   assert.ok(record.compileMs.value <= 100, `${record.compileMs.value} ms`);
   assert.ok(first.place.host.others.waitMs <= 100);
+});
+
+test('a second place that a job no longer wants leaves room for those of others', async () => {
+  const { farm, clock, ask, request } = farmOf('a b');
+  const late = await ask('late');
+  assert.ok(late.kind === 'host');
+  const { place: first } = late;
+  const race = (offer: (place: Place) => void): void =>
+    mayRace(farm, first, { asked: askedOf(request('late')), isFirst: false, offer });
+  race((place) => leavePlace(farm, place));
+  await clock.step(60_000);
+  let offered: Place | undefined;
+  race((place) => (offered = place));
+  await clock.step(60_000);
+  assert.equal(offered?.host.spec.name, 'b');
+  closeFarm(farm);
 });

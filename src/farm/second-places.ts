@@ -59,8 +59,13 @@ export function offerToOverdue(farm: Farm): void {
     const tried = new Set([...race.asked.tried, place.host]);
     const { firstFree, firstWithRoom } = rank(farm.table, { ...race.asked, tried }, nowMs);
     const to = (firstFree ?? firstWithRoom)?.host;
-    if (to === undefined) misses += 1;
-    else farm.again.add(offer(farm, place, { race, to }));
+    if (to === undefined) {
+      misses += 1;
+      continue;
+    }
+    const second = offer(farm, place, { race, to });
+    // A job that ended meanwhile has given it back already.
+    if (to.places.has(second)) farm.again.add(second);
   }
 }
 
