@@ -14,7 +14,8 @@ export type Reader<T> = {
   readonly end: () => never;
 };
 
-export function newReader<T>(parsing: Parsing<T>): Reader<T> {
+/** `after`: what may follow the message; where that is `anything`, `heldBytes` says then how much of it came along. */
+export function newReader<T>(parsing: Parsing<T>, after: 'nothing' | 'anything' = 'nothing'): Reader<T> {
   let pieces: Buffer[] = [];
   let held = 0;
   let next = parsing.next();
@@ -35,7 +36,8 @@ export function newReader<T>(parsing: Parsing<T>): Reader<T> {
     held += piece.length;
     while (next.done !== true && held >= next.value) next = parsing.next(take(next.value));
     if (next.done !== true) return undefined;
-    if (held > 0) throw new DistccError('PROTOCOL', `${held} bytes follow the end of the message`);
+    if (held > 0 && after === 'nothing')
+      throw new DistccError('PROTOCOL', `${held} bytes follow the end of the message`);
     return next.value;
   };
 

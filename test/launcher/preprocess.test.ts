@@ -20,10 +20,12 @@ const done = (stdout = 'compiled elsewhere\n'): Buffer =>
 async function asking(end: () => Buffer = done): Promise<Preprocessed[]> {
   const got: Preprocessed[] = [];
   await stage.daemon((_, socket) => {
-    void preprocessBy(socket)().then((one) => {
-      got.push(one);
-      socket.end(end());
-    });
+    void preprocessBy(socket)
+      .preprocess()
+      .then((one) => {
+        got.push(one);
+        socket.end(end());
+      });
   });
   return got;
 }
@@ -65,10 +67,12 @@ test('what is no compile, or may be one in a response file, is not tried; the da
     stage.addCompiler('echo ran');
     let why = '';
     await stage.daemon((_, socket) => {
-      preprocessBy(socket)().catch((error: unknown) => {
-        why = (error as Error).message;
-        socket.end(frame('R', 'client-failed'));
-      });
+      preprocessBy(socket)
+        .preprocess()
+        .catch((error: unknown) => {
+          why = (error as Error).message;
+          socket.end(frame('R', 'client-failed'));
+        });
     });
     const { stdout } = await stage.launch([stage.gcc, ...argv.split(' ')]);
     assert.match(why, /cannot preprocess/, argv);
@@ -112,7 +116,9 @@ test('a job that comes home after it was preprocessed gets a slot again, and run
   stage.addCompiler('case "$*" in *-E*) echo text;; *) echo "$@"; exit 7;; esac');
   await stage.daemon((_, socket) => {
     const inSlot = Buffer.concat([Buffer.alloc(4), Buffer.from('worker-lost')]);
-    void preprocessBy(socket)().then(() => socket.write(frame('W', inSlot)));
+    void preprocessBy(socket)
+      .preprocess()
+      .then(() => socket.write(frame('W', inSlot)));
     socket.on('data', () => socket.end());
   });
   const { status, stdout } = await stage.launch([stage.gcc, '-c', 'a.c']);
@@ -134,4 +140,28 @@ test('a daemon that goes while it is sent the text: the compile runs here', asyn
   });
   const { status, stdout } = await stage.launch([stage.gcc, '-c', 'a.c']);
   assert.deepEqual([status, stdout], [0, '-c a.c\n']);
+});
+
+test('what the launcher says while it preprocesses is no word that it could not write what was done elsewhere', async () => {
+  stage.addCompiler('case "$*" in *-E*) echo text;; *) exit 7;; esac');
+  for (const [object, status] of [
+    ['a.o', 0],
+    ['none/a.o', 7],
+  ] as const) {
+    const said: string[] = [];
+    await stage.daemon((_, socket) => {
+      const { preprocess, onceSaid } = preprocessBy(socket);
+      void preprocess().then(() => said.push('preprocessed'));
+      const output = { path: join(stage.work, object), how: 'replace', content: nothing } as const;
+      const elsewhere = encodeCompleted({ outputs: [output], stdout: nothing, stderr: nothing, waitStatus: 0 });
+      // Another host was sooner.
+      setImmediate(() => {
+        onceSaid(() => said.push('unwritten'));
+        socket.end(elsewhere);
+      });
+    });
+    assert.equal((await stage.launch([stage.gcc, '-c', 'a.c'])).status, status);
+    assert.deepEqual(said.toSorted(), status === 0 ? ['preprocessed'] : ['preprocessed', 'unwritten']);
+    stage.clear();
+  }
 });

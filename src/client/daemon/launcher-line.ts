@@ -20,7 +20,7 @@ import {
   type Completed,
   type LauncherRequest,
 } from '../launcher-wire.ts';
-import { preprocessBy, type Preprocess } from '../distcc/preprocess.ts';
+import { preprocessBy, type Preprocessing } from '../distcc/preprocess.ts';
 import type { RunHere } from '../plan/run-here.ts';
 import { namesSession, sessionOf, type Session } from '../session/session.ts';
 
@@ -31,7 +31,7 @@ type Job = {
   readonly request: LauncherRequest;
   readonly session: Session;
   readonly state: JobStateFile;
-  readonly preprocess: Preprocess;
+  readonly preprocessing: Preprocessing;
 };
 
 export async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Promise<void> {
@@ -42,10 +42,14 @@ export async function serveJob(daemon: Daemon, socket: Socket, body: Buffer): Pr
     return;
   }
   const request = { ...decoded.request, env: withRightEntries(decoded.request.env) };
-  await serveRequest(daemon, socket, { request, preprocess: preprocessBy(socket) });
+  await serveRequest(daemon, socket, { request, preprocessing: preprocessBy(socket) });
 }
 
-async function serveRequest(daemon: Daemon, socket: Socket, asked: Pick<Job, 'request' | 'preprocess'>): Promise<void> {
+async function serveRequest(
+  daemon: Daemon,
+  socket: Socket,
+  asked: Pick<Job, 'request' | 'preprocessing'>,
+): Promise<void> {
   const { request } = asked;
   const state = daemon.states.begin(request);
   state.note('Startup', 'localhost');
@@ -76,7 +80,7 @@ async function serveRequest(daemon: Daemon, socket: Socket, asked: Pick<Job, 're
     case 'completed':
       addToTally(job.session.tally, answer.end);
       // A launcher says more only where it could not write the outputs, and the compiler runs here all the same.
-      socket.once('data', () => {
+      asked.preprocessing.onceSaid(() => {
         const why = answer.unwritten?.();
         if (why === undefined) return;
         takeFromTally(job.session.tally, answer.end);
@@ -98,7 +102,8 @@ function finish(socket: Socket, completed: Completed): void {
 
 /** Runs the job while the launcher is there: a launcher that goes away cancels what runs for it. */
 async function farmOut(daemon: Daemon, socket: Socket, job: Job): Promise<JobAnswer> {
-  const { request, session, state, preprocess } = job;
+  const { request, session, state, preprocessing } = job;
+  const { preprocess } = preprocessing;
   const abort = new AbortController();
   const cancel = (): void => abort.abort();
   socket.once('close', cancel);

@@ -9,23 +9,51 @@ export type Preprocess = () => Promise<Preprocessed>;
 // The largest that was seen is 60 MB; distcc's servers of ours take 128.
 const mostBytes = 128 << 20;
 
-/** Asks the launcher behind the socket, each time anew: one thing after the other goes over its connection. */
-export function preprocessBy(socket: Socket): Preprocess {
+export type Preprocessing = {
+  /** Each time anew: one thing after the other goes over the launcher's connection. */
+  readonly preprocess: Preprocess;
+  /** Calls back once, when the launcher says what it was not asked for. */
+  readonly onceSaid: (said: () => void) => void;
+};
+
+/** By the launcher behind the socket. */
+export function preprocessBy(socket: Socket): Preprocessing {
   let before: Promise<unknown> = Promise.resolve();
-  return () => {
-    const asked = before.then(() => ask(socket));
-    before = asked.catch(() => undefined);
-    return asked;
+  let asked = 0;
+  let heard = (): void => undefined;
+  return {
+    preprocess: () => {
+      asked += 1;
+      const answer = before.then(() => ask(socket));
+      const over = (isFollowed: boolean): void => {
+        asked -= 1;
+        if (isFollowed) heard();
+      };
+      before = answer.then(({ isFollowed }) => over(isFollowed)).catch(() => over(false));
+      return answer.then(({ preprocessed }) => preprocessed);
+    },
+    onceSaid: (said) => {
+      heard = () => {
+        // The job may have been done elsewhere while its source is preprocessed for another host.
+        if (asked > 0) return;
+        socket.off('data', heard);
+        heard = () => undefined;
+        said();
+      };
+      socket.on('data', heard);
+    },
   };
 }
 
-function ask(socket: Socket): Promise<Preprocessed> {
-  const reader = newReader(parsePreprocessed(mostBytes));
+type Asked = { readonly preprocessed: Preprocessed; readonly isFollowed: boolean };
+
+function ask(socket: Socket): Promise<Asked> {
+  const reader = newReader(parsePreprocessed(mostBytes), 'anything');
   return new Promise((resolve, reject) => {
     const settle = (end: Preprocessed | { readonly why: string }): void => {
       socket.off('data', read).off('close', gone);
       if ('why' in end) reject(new Error(end.why));
-      else resolve(end);
+      else resolve({ preprocessed: end, isFollowed: reader.heldBytes() > 0 });
     };
     const read = (piece: Buffer): void => {
       try {
