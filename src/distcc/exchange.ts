@@ -79,7 +79,10 @@ export function askServer(stream: Duplex, asking: Asking): Promise<Answered> {
       else settle(new DistccError('TRUNCATED', `the answer ended after ${receivedBytes} bytes`));
     };
     const broken = (error: Error): void => {
-      settle(new DistccError('TRUNCATED', `the connection broke: ${error.message}`, { cause: error }));
+      const isKnown = error instanceof DistccError;
+      settle(
+        isKnown ? error : new DistccError('TRUNCATED', `the connection broke: ${error.message}`, { cause: error }),
+      );
     };
     signal.addEventListener('abort', aborted, { once: true });
     stream.on('data', read).on('end', cut).on('close', cut).on('error', broken);

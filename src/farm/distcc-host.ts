@@ -1,6 +1,6 @@
 // The way to a server of distcc's protocol. Each job has a connection of its own; between jobs there is nothing but what is
 // known of the host.
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { DistccHost } from '../distcc/host-list.ts';
@@ -49,29 +49,47 @@ function openTcp({ host, port }: { readonly host: string; readonly port: number 
   });
 }
 
-/** A program's standard streams; what it says on stderr is kept for the error that its end would be. */
-function openProgram([file, ...args]: readonly [string, ...string[]], env: Environment): Duplex {
-  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...env } });
+/** @throws DistccError where it cannot be started. */
+function openProgram([file, ...args]: readonly [string, ...string[]], env: Environment): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    // Without a descriptor for them it has no streams, and says so later.
+    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...env } });
+    child.on('error', (error) => reject(new DistccError('UNREACHABLE', `${file}: ${error.message}`)));
+    child.once('spawn', () => resolve(streamsOf(child, file)));
+  });
+}
+
+// distccd's own: it did not do what it was asked to (src/distcc/exit-codes.ts).
+const isOfDistcc = (status: number | null): boolean => status !== null && status >= 100 && status <= 120;
+
+/** A program's standard streams, as one. What it says on stderr is kept for the error that its end would be. */
+function streamsOf(child: ChildProcessWithoutNullStreams, file: string): Duplex {
   let said = '';
   child.stderr.on('data', (piece: Buffer) => (said = (said + piece.toString('utf8')).slice(-500)));
   const stream = new Duplex({
     read: () => child.stdout.resume(),
-    write: (bytes: Buffer, _encoding, done) => void child.stdin.write(bytes, done),
-    final: (done) => void child.stdin.end(done),
+    // That it reads no more says less than its end.
+    write: (bytes: Buffer, _encoding, done) => void child.stdin.write(bytes, () => done()),
+    final: (done) => void child.stdin.end(() => done()),
     destroy: (error, done) => {
       child.kill();
       done(error);
     },
   });
-  const failed = (why: string): void => void stream.destroy(new DistccError('UNREACHABLE', `${file}: ${why}`));
   child.stdin.on('error', () => undefined);
   child.stdout.on('data', (piece: Buffer) => {
     if (!stream.push(piece)) child.stdout.pause();
   });
-  child.stdout.on('end', () => stream.push(null));
-  child.on('error', (error) => failed(error.message));
-  child.on('exit', (status) => {
-    if (status !== 0 && status !== null) failed(said.trim() === '' ? `status ${status}` : said.trim());
+  // Which of the two is seen first is chance.
+  const exited = new Promise<readonly [number | null, NodeJS.Signals | null]>((resolve) =>
+    child.once('exit', (...end) => resolve(end)),
+  );
+  child.stdout.once('end', () => {
+    void exited.then(([status, signal]) => {
+      if (status === 0 || isOfDistcc(status)) return stream.push(null);
+      const why = said.trim() === '' ? (signal ?? `status ${status}`) : said.trim();
+      return stream.destroy(new DistccError('UNREACHABLE', `${file}: ${why}`));
+    });
   });
   return stream;
 }
@@ -84,8 +102,9 @@ export function distccWay(env: Environment, authenticate: Authenticate, packets:
 function openWith(env: Environment, authenticate: Authenticate): OpenDistcc {
   return async (host, signal) => {
     const { transport, auth } = host;
-    const stream =
-      transport.kind === 'tcp' ? await openTcp(transport, signal) : openProgram(distccSshCommand(transport, env), env);
+    const stream = await (transport.kind === 'tcp'
+      ? openTcp(transport, signal)
+      : openProgram(distccSshCommand(transport, env), env));
     if (auth === undefined) return stream;
     try {
       await authenticate(stream, { host: transport.host, principal: auth.principal });

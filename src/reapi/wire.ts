@@ -182,12 +182,14 @@ function standardStreams({ stdin, stdout }: { readonly stdin: Writable; readonly
 
 function openProgram([command, ...args]: readonly [string, ...string[]]): Wire {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  const { stdin, stdout, stderr } = child;
   let said = '';
   let failure: string | undefined;
-  stderr.setEncoding('utf8').on('data', (text: string) => (said = `${said}${text}`.slice(-mostSaidBytes)));
-  const stream = standardStreams(child);
   child.once('error', (error) => (failure = `${command} cannot be started: ${error.message}`));
+  const { stdin, stdout, stderr } = child as Partial<typeof child>;
+  if (stdin === undefined || stdout === undefined || stderr === undefined)
+    throw new Error(`${command} cannot be started: this process may open no more files`);
+  stderr.setEncoding('utf8').on('data', (text: string) => (said = `${said}${text}`.slice(-mostSaidBytes)));
+  const stream = standardStreams({ stdin, stdout });
   child.once('exit', (code, signal) => (failure ??= `${command} ended with ${signal ?? `status ${code}`}`));
   child.once('close', () => stream.destroy());
   return {

@@ -114,6 +114,8 @@ function spawned(options: SlotSpawn): SlotProcess {
     env: {},
     cwd: '/',
   });
+  // Without descriptors for its streams it has none, and says so later.
+  child.on('error', () => undefined);
   child.stdin.on('error', () => undefined);
   return {
     input: child.stdin,
