@@ -91,8 +91,9 @@ static bool take_data(struct answer *answer, uint32_t size)
 	for (size_t got; size > 0; size -= got) {
 		const unsigned char *bytes;
 		got = take_some(size, &bytes);
-		if (got == 0 || !add_to_output(output, bytes, got))
+		if (got == 0)
 			return false;
+		add_to_output(output, bytes, got);
 	}
 	return true;
 }

@@ -40,9 +40,13 @@ void begin_output(struct output *output)
 	output->nameless = output->in_place || output->removed ? -1 : open_nameless(output);
 }
 
-bool add_to_output(struct output *output, const void *bytes, size_t size)
+/* Where there is no room for them the answer is read to its end all the same: it is the daemon's, and whole. */
+void add_to_output(struct output *output, const void *bytes, size_t size)
 {
-	return output->nameless >= 0 ? write_all(output->nameless, bytes, size) : append(&output->bytes, bytes, size);
+	if (output->lost)
+		return;
+	bool added = output->nameless >= 0 ? write_all(output->nameless, bytes, size) : append(&output->bytes, bytes, size);
+	output->lost = !added;
 }
 
 /* Network file systems report a full disk or quota only when a descriptor of the file is closed. */
@@ -127,7 +131,9 @@ bool install_outputs(struct answer *answer)
 	bool done = true;
 	for (size_t i = 0; done && i < answer->count; i++) {
 		const struct output *output = &answer->outputs[i];
-		if (output->removed)
+		if (output->lost)
+			done = false;
+		else if (output->removed)
 			done = take_away(output);
 		else if (output->in_place)
 			done = write_in_place(output);

@@ -36,6 +36,7 @@ struct output {
 	uint64_t missing;    /* bytes still to come */
 	int nameless;        /* a file without a name that takes the bytes, or -1 */
 	struct buffer bytes; /* those that no file takes yet */
+	bool lost;           /* there was no room for some of them */
 };
 
 struct answer {
@@ -108,7 +109,7 @@ enum verdict receive_answer(int socket, struct command *command, struct answer *
 
 /* outputs.c: the files that the answer brings */
 void begin_output(struct output *output);
-bool add_to_output(struct output *output, const void *bytes, size_t size);
+void add_to_output(struct output *output, const void *bytes, size_t size);
 bool install_outputs(struct answer *answer);
 
 /* buffer.c */

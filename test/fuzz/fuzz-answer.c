@@ -9,9 +9,9 @@ void begin_output(struct output *output)
 	output->nameless = -1;
 }
 
-bool add_to_output(struct output *output, const void *bytes, size_t size)
+void add_to_output(struct output *output, const void *bytes, size_t size)
 {
-	return append(&output->bytes, bytes, size);
+	output->lost = !append(&output->bytes, bytes, size);
 }
 
 bool preprocess(int connection, struct command *command)

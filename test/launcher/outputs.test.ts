@@ -30,6 +30,23 @@ function answer(path: string, content: Buffer, more: { inPlace?: boolean; mode?:
   return Buffer.concat([opening(path, content.length, more), frame('D', content), ending(0)]);
 }
 
+/** A library that lets nobody write many bytes at once. */
+function fullDisk({ base }: Stage): string {
+  const library = join(base, 'full.so');
+  const code = `#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+  if (size < 4096)
+    return syscall(SYS_write, fd, bytes, size);
+  errno = ENOSPC;
+  return -1;
+}`;
+  execFileSync('gcc', ['-shared', '-fPIC', '-D_GNU_SOURCE', '-x', 'c', '-', '-o', library], { input: code });
+  return library;
+}
+
 for (const [how, stage] of Object.entries(stages)) {
   const target = join(stage.work, 'x.o');
   const compile = [stage.gcc, '-c', 'x.c', '-o', 'x.o'] as const;
@@ -158,6 +175,20 @@ for (const [how, stage] of Object.entries(stages)) {
       assert.equal(stage.runs(), 0);
     });
   }
+
+  test(`${how}: a disk that gets full leaves the reason to the real compiler, and the daemon hears that it began`, async () => {
+    writeFileSync(target, 'old');
+    const said: string[] = [];
+    await stage.daemon((_request, socket) => {
+      socket.on('data', (bytes: Buffer) => said.push(bytes.toString()));
+      socket.end(answer(target, whole));
+    });
+    // As strict as it can be: it is not for want of a daemon that it runs here.
+    const ran = await stage.launch(compile, { LD_PRELOAD: fullDisk(stage), SHOAL_STRICT: '1' });
+    assert.deepEqual([ran.status, stage.runs(), said], [3, 1, ['S']], ran.stderr);
+    assert.equal(readFileSync(target, 'utf8'), 'old');
+    assert.deepEqual(readdirSync(stage.work), ['x.o']);
+  });
 
   test(`${how}: compiles of one target at the same time leave one of their results, whole`, async () => {
     const count = 12;
