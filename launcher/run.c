@@ -143,7 +143,8 @@ void become_compiler(struct command *command, bool calls_one)
  * compile has ended, and nobody has to wait for it. */
 void run_here(struct command *command, const struct answer *answer, int connection)
 {
-	if (connection >= 0)
-		fcntl(connection, F_DUPFD, connection_fd); /* unlike the original, the copy survives the exec */
+	/* Unlike the original, the copy survives the exec; where the limit of descriptors leaves no room there, that one does. */
+	if (connection >= 0 && fcntl(connection, F_DUPFD, connection_fd) < 0)
+		fcntl(connection, F_SETFD, 0);
 	become_compiler(command, answer->not_a_compiler);
 }

@@ -257,10 +257,19 @@ test('the compiler gets the environment, the descriptors and the signals that th
   ]);
 });
 
-test('where the limit of descriptors leaves no room, the connection closes and the compiler runs', async () => {
-  await runHere();
-  const ran = await stage.launch(['/bin/sh', '-c', 'ulimit -n 50; exec "$@"', 'sh', gcc, '-c']);
-  assert.deepEqual([ran.status, ran.stdout], [3, 'local -c\n']);
+test('where the limit of descriptors leaves no room, the connection stays where it is until the compiler has ended', async () => {
+  stage.addCompiler('sleep 0.2; echo ended; exit 3');
+  let closed: (() => void) | undefined;
+  const end = new Promise<'closed'>((resolve) => (closed = () => resolve('closed')));
+  await stage.daemon((_request, socket) => {
+    socket.on('close', () => closed?.());
+    socket.write(encodeRunHere('link'));
+  });
+  const child = stage.start(['/bin/sh', '-c', 'ulimit -n 50; exec "$@"', 'sh', gcc, '-c']);
+  const said = new Promise<'ended'>((resolve) => child.stdout?.once('data', () => resolve('ended')));
+  assert.equal(await Promise.race([end, said]), 'ended');
+  assert.equal((await ended(child)).status, 3);
+  await end;
 });
 
 test('closed descriptors are told to the daemon and are closed in the compiler', async () => {
