@@ -69,6 +69,11 @@ function everySession({ sessions }: Daemon): Session[] {
 
 async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequest): Promise<void> {
   await hearHosts(daemon.farms, request.settings);
+  // Its build has ended before it began.
+  if (socket.destroyed) {
+    endIfUnused(daemon);
+    return;
+  }
   const { sessions } = daemon;
   const opened = sessions.open.has(request.id) ? otherBuild : openSession(daemon.farms, request.settings, request);
   if (opened.kind === 'invalid') {
