@@ -37,15 +37,16 @@ export async function builtinIncludes(
   options: ProbeOptions,
 ): Promise<BuiltinIncludes> {
   const pathEnv = options.env.get('PATH') ?? '';
-  const key = [toolchain.digest.hash, toolchain.driver, probe.language, probe.cwd, ...probe.options].join('\0');
+  const program = toolchain.family === 'clang' ? probe.compiler : toolchain.driver;
+  const key = [toolchain.digest.hash, program, probe.language, probe.cwd, ...probe.options].join('\0');
   const name = `includes-${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`;
   const path = options.cacheDir === undefined ? undefined : join(options.cacheDir, name);
   const kept = readKept(path, probe.cwd);
   if (kept !== undefined) return { directories: kept.found, missing: kept.missing };
   const language = probe.language === 'assembler' ? 'assembler-with-cpp' : probe.language;
   const args = [...probe.options, '-v', '-E', '-x', language, '/dev/null', '-o', '/dev/null'];
-  const { stderr, succeeded } = await runTool(toolchain.driver, args, { pathEnv, cwd: probe.cwd });
-  if (!succeeded) throw new ProbeError(`${toolchain.driver} does not tell its include directories`);
+  const { stderr, succeeded } = await runTool(program, args, { pathEnv, cwd: probe.cwd });
+  if (!succeeded) throw new ProbeError(`${program} does not tell its include directories`);
   const { found, missing } = searchListIn(stderr);
   if (path !== undefined) writeKept(path, () => JSON.stringify({ found, missing } satisfies Kept));
   return { directories: found, missing };

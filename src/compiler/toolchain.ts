@@ -66,6 +66,8 @@ export type BuiltinIncludes = {
 };
 
 export type Probe = {
+  /** As it is called: clang takes its target from its name. */
+  readonly compiler: string;
   readonly language: Language;
   readonly options: readonly string[];
   /** Where it is asked: relative directories start there. */

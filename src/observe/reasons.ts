@@ -173,7 +173,8 @@ const rows = {
   modules: { whose: 'user', sentence: 'C++ or Clang modules are used; their caches are not sent to workers' },
   'own-parts': {
     whose: 'user',
-    sentence: 'an option changes which parts the compiler is made of (-B, -specs, -wrapper, -fuse-ld and the like)',
+    sentence:
+      'an option changes which parts the compiler is made of (-B, -specs, -wrapper and the like), or a configuration file of clang gives it others',
   },
   'pass-through': {
     whose: 'user',

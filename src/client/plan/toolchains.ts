@@ -2,6 +2,7 @@
 // replaced in mid-build is another toolchain from its first job on.
 import { statSync } from 'node:fs';
 import { builtinIncludes } from '../../compiler/builtin-includes.ts';
+import { clangConfiguration, type ClangConfiguration } from '../../compiler/clang-configuration.ts';
 import { identifyToolchain } from '../../compiler/identify.ts';
 import { searchedPath } from '../../compiler/toolchain-members.ts';
 import type { BuiltinIncludes, NotACompiler, Probe, Toolchain } from '../../compiler/toolchain.ts';
@@ -10,6 +11,12 @@ export type ToolchainView = {
   /** The toolchain behind a compiler's path, under the job's PATH and library path. */
   readonly find: (compiler: string, env: ReadonlyMap<string, string>) => Promise<Toolchain | NotACompiler>;
   readonly includes: (toolchain: Toolchain, probe: Probe, env: ReadonlyMap<string, string>) => Promise<BuiltinIncludes>;
+  /** A file with options of this box's own that the compiler, called by that path, reads; undefined if it reads none. */
+  readonly configuration: (
+    toolchain: Toolchain,
+    compiler: string,
+    env: ReadonlyMap<string, string>,
+  ) => Promise<string | undefined>;
 };
 
 type Known = {
@@ -26,9 +33,9 @@ const mostProbes = 1000;
 // What cannot be asked is asked again, in a tenth of the time at most.
 const restFactor = 10;
 
-function stampOf(toolchain: Toolchain): string {
+function stampOf(paths: readonly string[]): string {
   let stamp = '';
-  for (const path of toolchain.watch) {
+  for (const path of paths) {
     const found = statSync(path, { throwIfNoEntry: false });
     stamp += found === undefined ? '-;' : `${found.ino},${found.size},${found.mtimeMs},${found.ctimeMs};`;
   }
@@ -60,14 +67,14 @@ export function newToolchainView(cacheDir: string): ToolchainView {
       ...(libraryPath === undefined ? {} : { libraryPath }),
     });
     const nowMs = performance.now();
-    if (found.kind === 'toolchain') note(stampOf(found), Infinity);
+    if (found.kind === 'toolchain') note(stampOf(found.watch), Infinity);
     else note(undefined, found.unsure === true ? nowMs + restFactor * (nowMs - startedMs) : Infinity);
     return found;
   };
 
   const isCurrent = (entry: Known, found: Toolchain | NotACompiler): boolean => {
     if (found.kind !== 'toolchain') return performance.now() < entry.againMs;
-    return entry.stamp === undefined || stampOf(found) === entry.stamp;
+    return entry.stamp === undefined || stampOf(found.watch) === entry.stamp;
   };
 
   const find: ToolchainView['find'] = async (compiler, env) => {
@@ -91,7 +98,8 @@ export function newToolchainView(cacheDir: string): ToolchainView {
   };
 
   const includes: ToolchainView['includes'] = (toolchain, probe, env) => {
-    const key = [toolchain.digest.hash, toolchain.driver, probe.language, probe.cwd, ...probe.options].join('\0');
+    const { compiler, language, cwd } = probe;
+    const key = [toolchain.digest.hash, compiler, language, cwd, ...probe.options].join('\0');
     let found = probes.get(key);
     if (found === undefined) {
       if (probes.size >= mostProbes) probes.clear();
@@ -102,5 +110,29 @@ export function newToolchainView(cacheDir: string): ToolchainView {
     return found;
   };
 
-  return { find, includes };
+  const configurations = new Map<string, { readonly found: Promise<ClangConfiguration>; stamp: string | undefined }>();
+
+  const configuration: ToolchainView['configuration'] = async (toolchain, compiler, env) => {
+    if (toolchain.family !== 'clang') return undefined;
+    const [pathEnv, libraryPath, home] = ['PATH', 'LD_LIBRARY_PATH', 'HOME'].map((name) => env.get(name));
+    const key = [compiler, toolchain.digest.hash, home ?? ''].join('\0');
+    const known = configurations.get(key);
+    if (known !== undefined) {
+      const { file, directories } = await known.found;
+      if (known.stamp === undefined || stampOf(directories) === known.stamp) return file;
+    }
+    if (configurations.size >= mostKnown) configurations.clear();
+    const asked = {
+      pathEnv: pathEnv ?? '',
+      ...(libraryPath !== undefined && { libraryPath }),
+      ...(home !== undefined && { home }),
+    };
+    const fresh = { found: clangConfiguration(toolchain, compiler, asked), stamp: undefined as string | undefined };
+    configurations.set(key, fresh);
+    const { file, directories } = await fresh.found;
+    fresh.stamp = stampOf(directories);
+    return file;
+  };
+
+  return { find, includes, configuration };
 }

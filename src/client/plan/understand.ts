@@ -169,7 +169,7 @@ async function askBuiltins(
     const { language, probeOptions: options } = unit;
     // A sysroot that is relative is so to the working directory, and so are the directories that the compiler names.
     const cwd = unit.sysroot === undefined || unit.sysroot.startsWith('/') ? '/' : request.cwd;
-    return await world.toolchains.includes(toolchain, { language, options, cwd }, env);
+    return await world.toolchains.includes(toolchain, { compiler: request.compiler, language, options, cwd }, env);
   } catch (error) {
     if (!(error instanceof ProbeError)) throw error;
     return here('probe-failed', unit.probeOptions.join(' '));
@@ -199,6 +199,8 @@ export async function understandJob(
   if (apart !== undefined) return apart;
   const variables = environmentFor(env);
   if (variables.kind === 'here') return variables;
+  const configuration = await world.toolchains.configuration(toolchain, request.compiler, env);
+  if (configuration !== undefined) return here('own-parts', configuration);
   const builtins = await askBuiltins(world, { request, toolchain, unit, env });
   if ('reason' in builtins) return builtins;
   const outputs = planOutputs(request.cwd, unit);
