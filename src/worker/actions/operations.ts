@@ -24,6 +24,8 @@ export type Operation = {
   readonly answered: Promise<void>;
   /** Counts a client that waits, until the returned function is called. */
   readonly wait: () => () => void;
+  /** Nobody waited for it any more, so that it was aborted. */
+  readonly isAborted: () => boolean;
   readonly onChange: (listener: () => void) => () => void;
 };
 
@@ -64,7 +66,8 @@ export function newOperations(): Operations {
   const start: Operations['start'] = (request) => {
     const key = digestKey(request.actionDigest);
     const same = request.merge ? merged.get(key) : undefined;
-    if (same !== undefined) return same;
+    // One that is about to end so has no answer for who comes now.
+    if (same?.isAborted() === false) return same;
     if (draining) throw new GrpcError(grpcCode.UNAVAILABLE, 'this worker is shutting down');
     const operation = begin(request);
     live.set(operation.name, operation);
@@ -133,6 +136,7 @@ function begin({ actionDigest, run }: StartRequest): Operation {
         else abort.abort(nobodyWaits);
       };
     },
+    isAborted: () => abort.signal.aborted,
     onChange: (listener) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);
