@@ -61,7 +61,7 @@ export type IdentifyOptions = {
 
 export type BuiltinIncludes = {
   readonly directories: readonly string[];
-  /** Searched, but not there now: should one appear, the probe is void. */
+  /** Searched, but not there when it was asked. */
   readonly missing: readonly string[];
 };
 

@@ -158,6 +158,17 @@ test('a header that the build writes, shadows and takes away again is read as it
   }
 });
 
+test('a directory of the compiler’s own search that the build makes is searched from then on', () => {
+  const script = `rm -rf sys; mkdir -p behind; echo '#define OWN 2' > behind/own.h; echo 'int a;' > early.c
+    printf '#include <own.h>\\nint own = OWN;\\n' > late.c
+    gcc --sysroot=sys -c early.c && mkdir -p sys/usr/include && echo '#define OWN 1' > sys/usr/include/own.h &&
+    gcc --sysroot=sys -idirafter behind -c late.c -o $1.o`;
+  assert.equal(run(['sh', '-c', script, 'sh', 'home']).status, 0);
+  const { ran, summary } = summaryOf(['run', '--', 'sh', '-c', script, 'sh', 'farm'], { SHOAL_STRICT: '1' });
+  assert.deepEqual([ran.status, summary['remote']], [0, 2], ran.stderr);
+  assert.deepEqual(readFileSync(join(project, 'farm.o')), readFileSync(join(project, 'home.o')));
+});
+
 test("a mistake in the source is reported as the compiler reports it, with make's status", () => {
   writeFileSync(join(project, 'one.c'), 'int one(void) { return undeclared; }\n');
   rmSync(join(project, 'one.o'), { force: true });

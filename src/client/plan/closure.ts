@@ -72,7 +72,8 @@ export function closureOf(
     searchDirs: [
       ...search.angle,
       ...search.system,
-      ...(unit.standardIncludes ? builtins.directories : []),
+      // The build may make those that are not there.
+      ...(unit.standardIncludes ? [...builtins.directories, ...builtins.missing] : []),
       ...search.after,
     ],
     macros: unit.macros,
