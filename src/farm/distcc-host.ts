@@ -3,6 +3,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
+import { connectFailure } from '../connect-failure.ts';
 import type { DistccHost } from '../distcc/host-list.ts';
 import { DistccError } from '../distcc/errors.ts';
 import type { PacketCache } from '../distcc/sent-files.ts';
@@ -41,7 +42,7 @@ function openTcp({ host, port }: { readonly host: string; readonly port: number 
       reject(new DistccError('UNREACHABLE', why));
     };
     const timer = setTimeout(() => settle(`no connection within ${connectTimeoutMs / 1000} s`), connectTimeoutMs);
-    const failed = (error: Error): void => settle(error.message);
+    const failed = (error: Error): void => settle(connectFailure(error));
     const aborted = (): void => settle('nobody waits for it any more');
     signal.addEventListener('abort', aborted, { once: true });
     socket.once('error', failed).once('connect', () => settle());

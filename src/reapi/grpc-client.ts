@@ -4,6 +4,7 @@
 // @grpc/grpc-js costs 60 ms of CPU to load, node:http2 10. Every call ends: by its status, its deadline, its signal, or
 // the loss of the connection, which pings notice while calls are in flight (liveness.ts).
 import http2, { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { connectFailure } from '../connect-failure.ts';
 import { GrpcError, grpcCode } from './errors.ts';
 import { Status } from './gen/rpc.ts';
 import { frame, newDeframer } from './grpc-framing.ts';
@@ -157,7 +158,7 @@ function watch(session: ClientHttp2Session, wire: Wire, { connectTimeoutMs, onCl
   };
   /** An end that nobody asked for; what came before the peer's first word says more. */
   const broke = (error: NodeJS.ErrnoException | undefined, text: string): void =>
-    end(unavailable((hasSpoken ? undefined : wire.explain(error)) ?? error?.message ?? text));
+    end(unavailable((hasSpoken ? undefined : wire.explain(error)) ?? (error && connectFailure(error)) ?? text));
   wire.keepAlive(tcpKeepaliveMs);
   wire.onFault((why) => end(unavailable(why)));
   const patience = setTimeout(() => end(unavailable(`no answer within ${connectTimeoutMs} ms`)), connectTimeoutMs);

@@ -3,6 +3,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { connectFailure } from '../connect-failure.ts';
 import { makeRequest } from './certificates.ts';
 import { readMessage } from './framed-socket.ts';
 import { commonName, isIssuedBy, publicKeyFingerprint } from './identity.ts';
@@ -117,7 +118,7 @@ function connectTo(address: FarmAddress, pin: Uint8Array, bounds: JoinBounds): P
     socket.on('error', (error: NodeJS.ErrnoException) => {
       const isProtocol = isProtocolError(error.code ?? '') || error.code === 'ECONNRESET';
       const why = isProtocol ? `no admin of a farm answers at ${place}` : `cannot reach ${place}`;
-      give(notMet(isProtocol ? 'no-farm' : 'unreachable', `${why} (${error.message})`));
+      give(notMet(isProtocol ? 'no-farm' : 'unreachable', `${why} (${connectFailure(error)})`));
     });
     socket.once('secureConnect', () => {
       if (socket.alpnProtocol !== joinProtocol) {
