@@ -169,6 +169,27 @@ test('a directory of the compiler’s own search that the build makes is searche
   assert.deepEqual(readFileSync(join(project, 'farm.o')), readFileSync(join(project, 'home.o')));
 });
 
+test('of a variable that is there twice the compiler elsewhere gets the one that it would take here', () => {
+  const twice = `#include <unistd.h>
+extern char **environ;
+int main(int count, char **words)
+{
+  char *all[1000] = {"CPATH=first", "CPATH=second"};
+  for (int at = 0; environ[at] && at < 990; at++)
+    all[at + 2] = environ[at];
+  environ = all;
+  return execvp(words[1], words + 1) - count;
+}`;
+  writeFileSync(join(project, 'twice.c'), twice);
+  assert.equal(run(['gcc', '-o', 'twice', 'twice.c']).status, 0);
+  const script = `mkdir -p first second; echo 'int own = 1;' > first/own.h; echo 'int own = 2;' > second/own.h
+    echo '#include <own.h>' > own.c; ./twice gcc -c own.c -o $1.o`;
+  assert.equal(run(['sh', '-c', script, 'sh', 'home']).status, 0);
+  const { ran, summary } = summaryOf(['run', '--', 'sh', '-c', script, 'sh', 'farm'], { SHOAL_STRICT: '1' });
+  assert.deepEqual([ran.status, summary['remote']], [0, 1], ran.stderr);
+  assert.deepEqual(readFileSync(join(project, 'farm.o')), readFileSync(join(project, 'home.o')));
+});
+
 test("a mistake in the source is reported as the compiler reports it, with make's status", () => {
   writeFileSync(join(project, 'one.c'), 'int one(void) { return undeclared; }\n');
   rmSync(join(project, 'one.o'), { force: true });

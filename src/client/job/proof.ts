@@ -107,8 +107,9 @@ async function compileAgain(
   const files: ProofFiles = { object: join(directory, `${name}.o`), dependencies: join(directory, `${name}.d`) };
   const args = proofArguments(request.argv, unit, files);
   if (args === undefined) return undefined;
-  // gcc's own temporary files go with the directory, however this ends.
-  const env = { ...Object.fromEntries(request.env.map((entry) => splitOnce(entry, '='))), TMPDIR: directory };
+  // gcc's own temporary files go with the directory, however this ends. Of a variable that is there twice the first counts.
+  const first = request.env.toReversed().map((entry) => splitOnce(entry, '='));
+  const env = { ...Object.fromEntries(first), TMPDIR: directory };
   const child = spawn(request.compiler, args, {
     argv0: request.argv[0],
     cwd: request.cwd,

@@ -37,11 +37,13 @@ const stackLimit = 3;
 const stackWanted = 64n * 1024n * 1024n;
 const closedBits = 8 | 16 | 32;
 
+/** Of a variable that is there twice the first counts, as for getenv(). */
 function environmentMap(env: readonly string[]): Map<string, string> {
   const map = new Map<string, string>();
   for (const entry of env) {
     const at = entry.indexOf('=');
-    if (at > 0) map.set(entry.slice(0, at), entry.slice(at + 1));
+    const name = entry.slice(0, at);
+    if (at > 0 && !map.has(name)) map.set(name, entry.slice(at + 1));
   }
   return map;
 }
