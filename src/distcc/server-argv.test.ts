@@ -34,6 +34,10 @@ test('clang is told what it compiled for, unless it is told already', () => {
   assert.deepEqual(argvForSource(command), ['clang', '-c', 'c.c', '-o', 'c.o', ...target]);
   const words = ['--target=arm-linux-gnueabi', '-c', 'c.c'];
   assert.deepEqual(argvForSource({ ...command, words }), ['clang', ...words, '-o', 'c.o']);
+  // What it compiles for follows from its name.
+  const name = 'aarch64-linux-gnu-clang';
+  assert.deepEqual(argvForSource({ ...command, name }), [name, '-c', 'c.c', '-o', 'c.o']);
+  assert.ok(argvForSource({ ...command, name: 'clang++-14' }).includes('-target'));
 });
 
 test('a compiler goes by its full name where this box has it', () => {

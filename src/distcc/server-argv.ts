@@ -52,8 +52,12 @@ export type ServerCommand = {
   readonly target?: string | undefined;
 };
 
+// By another name it takes its target from that, there as here.
+const plainClang = /^clang(?:\+\+)?(?:-[0-9.]+)?$/;
+
 function complete(words: readonly string[], { name, object, target }: ServerCommand): string[] {
-  const named = target === undefined || words.some((word) => /^(?:-target$|--target)/.test(word));
+  const isOwn = target === undefined || !plainClang.test(name);
+  const named = isOwn || words.some((word) => /^(?:-target$|--target)/.test(word));
   return [name, ...withOutput(words, object), ...(named ? [] : ['-target', target])];
 }
 
