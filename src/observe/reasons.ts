@@ -115,7 +115,10 @@ const rows = {
     whose: 'compiler',
     sentence: 'an option is not in the table of options that are known to be safe; please report it, or leave it out',
   },
-  'response-file': { whose: 'user', sentence: 'a response file (@file) could not be read or nests too deep' },
+  'response-file': {
+    whose: 'user',
+    sentence: 'a response file (@file) could not be read, is not UTF-8 or nests too deep',
+  },
   'several-inputs': {
     whose: 'user',
     sentence: 'one command compiles several sources; compile each by its own command',

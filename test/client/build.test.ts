@@ -190,6 +190,16 @@ int main(int count, char **words)
   assert.deepEqual(readFileSync(join(project, 'farm.o')), readFileSync(join(project, 'home.o')));
 });
 
+test('a response file with a name that is not UTF-8 is read by the compiler here', () => {
+  const script = `d=$(printf 'odd\\377'); mkdir -p "$d" behind; echo 'int own = 1;' > "$d/own.h"
+    echo 'int own = 2;' > behind/own.h; echo '#include <own.h>' > own.c; echo "-I$d -idirafter behind" > words
+    gcc @words -c own.c -o $1.o; rm -r "$d"`;
+  assert.equal(run(['sh', '-c', script, 'sh', 'home']).status, 0);
+  const { ran, summary } = summaryOf(['run', '--', 'sh', '-c', script, 'sh', 'farm']);
+  assert.deepEqual([ran.status, summary['reasons']], [0, { 'response-file': 1 }], ran.stderr);
+  assert.deepEqual(readFileSync(join(project, 'farm.o')), readFileSync(join(project, 'home.o')));
+});
+
 test("a mistake in the source is reported as the compiler reports it, with make's status", () => {
   writeFileSync(join(project, 'one.c'), 'int one(void) { return undeclared; }\n');
   rmSync(join(project, 'one.o'), { force: true });

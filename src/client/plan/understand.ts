@@ -1,4 +1,5 @@
 // Step 1 of a job: can this invocation run elsewhere at all? Looks at everything but the files that it includes.
+import { isUtf8 } from 'node:buffer';
 import { accessSync, constants, existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { ProbeError } from '../../compiler/builtin-includes.ts';
@@ -143,7 +144,9 @@ function responseFileReader(cwd: string): (path: string) => string | undefined {
       const file = resolve(cwd, path);
       const found = statSync(file);
       if (!found.isFile() || found.size > maxResponseFileBytes) return undefined;
-      return readFileSync(file, 'utf8');
+      const bytes = readFileSync(file);
+      // What it names would not be found by another spelling.
+      return isUtf8(bytes) ? bytes.toString() : undefined;
     } catch {
       return undefined;
     }
