@@ -146,6 +146,15 @@ test('bytes that are not their digest’s are never taken, inlined or read', asy
   isRefused(await told({ blobs: [inline(compress(other), digest, Compressor_Value.ZSTD)], read: other }));
 });
 
+test('dependencies that make would do more with than read are not taken', async () => {
+  for (const text of ['a.o: a.c $(shell id)\n', 'a.o: a.c\n\tid\n', 'a.o: a.c\nSHELL = /bin/id\n', 'a.o: a.c ; id\n']) {
+    const bytes = Buffer.from(text);
+    const of = digestOf(bytes);
+    const answer = await told({ result: { outputFiles: [named('work/a.d', of)] }, blobs: [inline(bytes, of)] });
+    assert.deepEqual(answer.kind === 'here' ? answer.reason : answer, 'remote-compile-failed', text);
+  }
+});
+
 test('a digest that is none, or of a size that nothing has, is refused before anything is read', async () => {
   const wrong = [
     undefined,

@@ -2,6 +2,7 @@
 // where it was asked for; a failure is the user's only if it can be proved so.
 import { classifyFailure } from '../../compiler/diagnostics.ts';
 import type { Host } from '../../farm/host.ts';
+import { isPlainRules } from '../../compiler/dependency-rules.ts';
 import { objectFlaw } from '../../compiler/object-format.ts';
 import { digestKey, digestOf, isDigest, sameDigest, type Digest } from '../../reapi/digest.ts';
 import { GrpcError, grpcCode } from '../../reapi/errors.ts';
@@ -105,6 +106,9 @@ async function collect(
     const content = await contentOf(done, digest);
     const flaw = succeeded || output.kind === 'object' ? flawOf(job, output, content) : undefined;
     if (flaw !== undefined) return badAnswer(`${output.path} ${flaw}`);
+    // make would run what it says.
+    if (output.kind === 'dependencies' && !isPlainRules(content, job.request.argv))
+      return unproved(`${output.path} holds more than names of files`);
     outputs.push({ path: output.target, how: output.how === 'replace' ? 'replace' : 'in-place', content });
   }
   return { kind: 'outputs', outputs };
