@@ -22,7 +22,12 @@ const response: Response = {
   dependencies: noBytes,
 };
 
-type Limits = { readonly idleMs?: number; readonly bodyBytes?: number; readonly signal?: AbortSignal };
+type Limits = {
+  readonly idleMs?: number;
+  readonly answerMs?: number;
+  readonly bodyBytes?: number;
+  readonly signal?: AbortSignal;
+};
 
 function ask(port: number, sent: Request, limits: Limits = {}): Promise<Answered> {
   return askServer(connect({ port, host: '127.0.0.1' }), {
@@ -30,6 +35,7 @@ function ask(port: number, sent: Request, limits: Limits = {}): Promise<Answered
     request: encodeRequest(sent),
     signal: new AbortController().signal,
     idleMs: 5000,
+    answerMs: 5000,
     bodyBytes: 1 << 24,
     nowMs: () => performance.now(),
     ...limits,
@@ -157,6 +163,18 @@ test('silence ends after a while, before the answer and within it', () =>
     (socket) => socket.write('DONE'),
     async (port) => {
       await assert.rejects(ask(port, request, { idleMs: 100 }), { code: 'TIMEOUT' });
+    },
+  ));
+
+test('an answer that never ends, a byte at a time, ends after a while', () =>
+  withPeer(
+    (socket) => {
+      socket.write('DONE00000001STAT00000000SERR00ffffff');
+      const more = setInterval(() => socket.write('x'), 10);
+      socket.on('close', () => clearInterval(more));
+    },
+    async (port) => {
+      await assert.rejects(ask(port, request, { idleMs: 10_000, answerMs: 200 }), { code: 'TIMEOUT' });
     },
   ));
 

@@ -16,6 +16,8 @@ export type Asking = {
   readonly signal: AbortSignal;
   /** Without a byte taken or sent by the server; distcc's DISTCC_IO_TIMEOUT. */
   readonly idleMs: number;
+  /** From the first byte of the answer, which comes when all of it is there, to its last. */
+  readonly answerMs: number;
   /** Of the answer's bodies together, after decompression. */
   readonly bodyBytes: number;
   readonly nowMs: () => number;
@@ -37,7 +39,7 @@ const silentEnd =
 
 /** @throws DistccError; the stream is destroyed in any case. */
 export function askServer(stream: Duplex, asking: Asking): Promise<Answered> {
-  const { version, request, signal, idleMs, bodyBytes, nowMs } = asking;
+  const { version, request, signal, idleMs, answerMs, bodyBytes, nowMs } = asking;
   const reader = newReader(parseResponse(version, { leftBytes: bodyBytes }));
   const startedMs = nowMs();
   const sentBytes = request.reduce((sum, { length }) => sum + length, 0);
@@ -47,6 +49,7 @@ export function askServer(stream: Duplex, asking: Asking): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const settle = (end: Response | DistccError): void => {
       clearTimeout(idle);
+      clearTimeout(last);
       signal.removeEventListener('abort', aborted);
       stream.off('data', read).off('end', cut).off('close', cut).off('error', broken);
       // What the stream has to say after this concerns nobody.
@@ -62,10 +65,13 @@ export function askServer(stream: Duplex, asking: Asking): Promise<Answered> {
     };
     const silent = (): void => settle(new DistccError('TIMEOUT', `nothing came or went for ${idleMs / 1000} s`));
     const idle = setTimeout(silent, idleMs);
+    const slow = (): void => settle(new DistccError('TIMEOUT', `the answer did not end within ${answerMs / 1000} s`));
+    let last: NodeJS.Timeout | undefined;
     const aborted = (): void => settle(new DistccError('GONE', 'nobody waits for the answer any more'));
     const read = (piece: Buffer): void => {
       idle.refresh();
       firstMs ??= nowMs();
+      last ??= setTimeout(slow, answerMs);
       receivedBytes += piece.length;
       try {
         const response = reader.feed(piece);

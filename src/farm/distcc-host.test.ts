@@ -24,7 +24,7 @@ async function askBy(t: TestContext, script: string): Promise<unknown> {
   const way = distccWay({ PATH: process.env['PATH'], DISTCC_SSH: program }, async () => undefined, newPacketCache());
   const { signal } = new AbortController();
   const stream = await way.open(host as DistccHost, signal);
-  const limits = { idleMs: 20_000, bodyBytes: 1 << 20, nowMs: () => performance.now() };
+  const limits = { idleMs: 20_000, answerMs: 20_000, bodyBytes: 1 << 20, nowMs: () => performance.now() };
   return askServer(stream, { version: 1, request: [Buffer.alloc(100_000)], signal, ...limits }).catch(
     (error: unknown) => error,
   );

@@ -27,6 +27,8 @@ export type DistccExecution = {
 };
 
 const usualIdleMs = 300_000;
+// As long as our own server gives a request.
+const answerMs = 300_000;
 // No worker of shoal's sends more than a quarter of that.
 const mostAnswerBytes = 2 ** 30;
 
@@ -51,7 +53,7 @@ export async function executeByDistcc(ready: DistccReady, execution: DistccExecu
   const { version, request } = prepared;
   try {
     const stream = await job.way.open(ready.server, signal);
-    const limits = { idleMs: idleMsOf(env), bodyBytes: mostAnswerBytes, nowMs: clock.nowMs };
+    const limits = { idleMs: idleMsOf(env), answerMs, bodyBytes: mostAnswerBytes, nowMs: clock.nowMs };
     const answered = await askServer(stream, { version, request, signal, ...limits });
     traffic.sent += answered.sentBytes;
     traffic.received += answered.receivedBytes;
