@@ -160,17 +160,23 @@ static _Noreturn void become_preprocessor(struct command *command, char **words,
 	become_compiler(command, false);
 }
 
-/* False if it could not even be tried. */
+/* False if it could not even be tried. Whoever began the build may ignore the ends of processes, and this one would not hear
+ * of its child's then. */
 static bool run_preprocessor(struct command *command, char **words, const int outputs[2], int *status)
 {
+	struct sigaction usual = {.sa_handler = SIG_DFL}, before;
 	enter_gate(need_kb);
-	pid_t child = fork();
-	if (child == 0)
+	sigaction(SIGCHLD, &usual, &before);
+	pid_t child = fork(), ended = -1;
+	if (child == 0) {
+		sigaction(SIGCHLD, &before, NULL);
 		become_preprocessor(command, words, outputs);
-	while (child > 0 && waitpid(child, status, 0) < 0 && errno == EINTR)
+	}
+	while (child > 0 && (ended = waitpid(child, status, 0)) < 0 && errno == EINTR)
 		continue;
+	sigaction(SIGCHLD, &before, NULL);
 	leave_gate();
-	return child > 0;
+	return child > 0 && ended == child;
 }
 
 /* True once the daemon has been told how it ended, also where it could not be tried. */

@@ -132,6 +132,16 @@ test('a frame with content asks for nothing: the compiler runs here, once', asyn
   assert.deepEqual([stdout, stage.runs()], ['-c a.c\n', 1]);
 });
 
+test('its end is known also where whoever began the build ignores the ends of processes', async () => {
+  stage.addCompiler('echo "# 1 a.c"; exit 3');
+  const got = await asking();
+  await stage.launch(['bash', '-c', `trap '' CHLD; exec "$@"`, 'sh', stage.gcc, '-c', 'a.c']);
+  assert.deepEqual(
+    got.map(({ waitStatus }) => waitStatus),
+    [3 << 8],
+  );
+});
+
 test('a daemon that goes while it is sent the text: the compile runs here', async () => {
   stage.addCompiler('case "$*" in *-E*) yes | head -c 30000000;; *) echo "$@";; esac');
   await stage.daemon((_, socket: Socket) => {
