@@ -15,7 +15,7 @@ import { digestKey } from '../../reapi/digest.ts';
 import type { JobClosure } from '../plan/closure.ts';
 import type { ExecuteEnd } from '../attempt/end.ts';
 import { keepSent } from './kept-source.ts';
-import type { Preprocessed } from './launcher-wire.ts';
+import type { Preprocessed } from '../launcher-wire.ts';
 import type { Preprocess } from './preprocess.ts';
 import { systemInputs } from '../plan/system-inputs.ts';
 import type { PlannedOutput, UnderstoodJob } from '../plan/understand.ts';

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { serveControl } from './control-line.ts';
-import type { Daemon } from './daemon.ts';
-import type { Session } from './session.ts';
+import type { Daemon } from './state.ts';
+import type { Session } from '../session/session.ts';
 
 test('a build that ends while its hosts are being found leaves no session, and no daemon', async (t) => {
   let heard = (): void => undefined;
