@@ -3,6 +3,7 @@ import { askOnce } from '../client/builds/attach.ts';
 import { inspectHostsAlone } from '../client/compose.ts';
 import type { HostReport } from '../client/daemon/host-report.ts';
 import { settingsFrom } from '../client/session/settings.ts';
+import { noHosts } from '../observe/summary.ts';
 import { refuses } from './fail.ts';
 import { explainCommandOfHosts } from './hosts-explain.ts';
 import type { Invocation } from './invocation.ts';
@@ -39,7 +40,7 @@ function rowOf(host: HostReport): string[] {
 }
 
 export function hostsText(hosts: readonly HostReport[]): string {
-  if (hosts.length === 0) return 'no hosts: start `shoal worker` here, or name boxes in SHOAL_HOSTS\n';
+  if (hosts.length === 0) return `${noHosts}\n`;
   const rows = [[...heading], ...hosts.map(rowOf)];
   const widths = heading.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));

@@ -33,7 +33,7 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   // For pump's own use.
   'include-server': { load: async () => (await import('./include-server.ts')).includeServerCommand },
   join: {
-    summary: "become a member of another box's farm: CODE HOST",
+    summary: "become a member of another box's farm: CODE [HOST]",
     load: async () => (await import('./join.ts')).joinCommand,
   },
   lsdistcc: { load: async () => (await import('./lsdistcc.ts')).lsdistccCommand },

@@ -116,4 +116,4 @@ export async function membersCommand({ args, env }: Invocation): Promise<void> {
 }
 
 export const noFarm =
-  'this box is in no farm: `shoal pair` makes one, `shoal join CODE HOST` makes it a member of another box’s';
+  'this box is in no farm: `shoal pair` makes one, `shoal join CODE` makes it a member of another box’s';

@@ -1,6 +1,7 @@
 // `shoal status [--json]`: what the client daemon of this user is doing.
 import { askOnce } from '../client/builds/attach.ts';
 import type { Status } from '../client/daemon/control.ts';
+import { noHosts } from '../observe/summary.ts';
 import { refuses } from './fail.ts';
 import type { Invocation } from './invocation.ts';
 
@@ -14,7 +15,7 @@ export function statusText(status: Status): string {
     const why = host.why === '' ? '' : ` (${host.why})`;
     lines.push(`  ${host.name}: ${host.state}${why}, ${host.inFlight} of ${host.slots} slots, ${host.jobs} jobs`);
   }
-  if (status.hosts.length === 0) lines.push('  no hosts: start `shoal worker` here, or name boxes in SHOAL_HOSTS');
+  if (status.hosts.length === 0) lines.push(`  ${noHosts}`);
   return `${lines.join('\n')}\n`;
 }
 

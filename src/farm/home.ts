@@ -1,4 +1,4 @@
-// This box as a host of the farm. It takes a compile only while every slot of the farm is busy and it would be done
+// This box as a host of the farm. It takes a compile only while the host that would be first is busy and it would be done
 // sooner here, and its time counts two and a half times: make, the links and the farm's own work need the box, too.
 import { availableParallelism } from 'node:os';
 import type { HostLoad } from './finish.ts';

@@ -26,7 +26,7 @@ const rows = {
   'no-worker': {
     whose: 'network',
     sentence:
-      'no worker could be reached; start `shoal worker` on a box and name it in SHOAL_HOSTS, or look at `shoal status`',
+      'no worker could be reached; `shoal hosts` says what is wrong with each; where there is none, start `shoal worker` on a box and join it from here by a code of `shoal pair`',
   },
   'no-toolchain': {
     whose: 'host',
@@ -81,7 +81,8 @@ const rows = {
   },
   'sooner-here': {
     whose: 'policy',
-    sentence: 'every slot of the farm was busy, and this box was expected to be done first; more slots would help',
+    sentence:
+      'every host that would have been quicker was busy, so this box was expected to be done first; more slots would help',
   },
 
   // Not a compile of a translation unit.

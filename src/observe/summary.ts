@@ -36,11 +36,13 @@ function proofLines({ differences }: Summary): string[] {
   });
 }
 
+/** What to do where no host is known. */
+export const noHosts =
+  'no hosts: start `shoal worker` on a box and join it from here by a code of `shoal pair`, or name boxes in SHOAL_HOSTS';
+
 /** The one change that would have helped this build most, or undefined if nothing stands out. */
 export function bestAdvice(summary: Summary): string | undefined {
-  if (Object.keys(summary.hosts).length === 0) {
-    return 'no worker was used: start `shoal worker` on a box, then name it in SHOAL_HOSTS';
-  }
+  if (Object.keys(summary.hosts).length === 0) return noHosts;
   const worst = Object.entries(summary.reasonSeconds)
     .filter(([id]) => reasonOf(id as ReasonId).probe !== true)
     .toSorted(([, a], [, b]) => b - a)[0];
