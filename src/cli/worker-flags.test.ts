@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { workerStateDir } from '../user-directories.ts';
 import { parseListen } from './listen.ts';
@@ -26,6 +27,16 @@ test('without arguments the worker has the usual state, and where it listens fol
   assert.equal(settings.insecure, false);
   assert.ok(settings.slots >= 1);
   assert.match(workerStateDir({ XDG_STATE_HOME: 'relative' }), /^\/.*\/\.local\/state\/shoal\/worker$/);
+});
+
+test('the services of packaging/ start a worker with options that it takes', () => {
+  for (const service of ['systemd/shoal-worker.service', 'openrc/shoal-worker']) {
+    const text = readFileSync(new URL(`../../../packaging/${service}`, import.meta.url), 'utf8');
+    const words = /^(?:ExecStart=|command_args=").*?shoal worker ([^"\n]*)/m.exec(text)?.[1] ?? '';
+    const settings = parseWorkerArgs(words.split(' '), {});
+    assert.ok(typeof settings === 'object', service);
+    assert.deepEqual([settings.stateDir, settings.audit], ['/var/lib/shoal', '/var/log/shoal/audit.log']);
+  }
 });
 
 test('what cannot be meant is named', () => {
