@@ -4,7 +4,7 @@ import { rootCertificates, type TLSSocket } from 'node:tls';
 import { connect as connectClient, type ReapiClient, type Target } from '../reapi/client.ts';
 import { syncOver } from '../reapi/members.ts';
 import type { TlsTrust } from '../reapi/wire.ts';
-import { keepAddresses } from '../trust/addresses.ts';
+import { keepMet, reachedBy } from '../trust/addresses.ts';
 import { judge, shownBy, type RefusalReason, type Shown } from '../trust/admission.ts';
 import { externalFiles, externalIdentity } from '../trust/external.ts';
 import { clientIdentityDirectory, findClientIdentity, identityDirectoryOf } from '../trust/identity.ts';
@@ -74,15 +74,28 @@ function connectTo(shared: Shared, address: NativeAddress): ReapiClient {
     );
   }
   let met: Member | undefined;
-  const target: Target = { kind: 'tls', host, port, trust: farmTrust(now, trust, (member) => (met = member)) };
+  let reached: string | undefined;
+  const meet = (member: Member, at: string | undefined): void => {
+    met = member;
+    reached = at;
+  };
+  const target: Target = { kind: 'tls', host, port, trust: farmTrust(now, trust, meet) };
   const client = connectClient(target, {
     connectTimeoutMs,
     greet: (channel) => {
-      if (met === undefined || identity.directory === undefined) return;
-      if (!isLoopback(host))
-        keepAddresses(identity.directory, [host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`]);
+      const { directory } = identity;
+      if (met === undefined || directory === undefined) return;
+      const written = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+      // Others reach this very box elsewhere. Its own name often stands for 127.0.1.1.
+      const isHere = isLoopback(host) || /^(?:127\.|\[::1\])/.test(reached ?? '');
+      const keep = (): void => (isHere ? undefined : keepMet(directory, { written, reached }));
+      keep();
+      const told = (): void => {
+        keep(); // by then the farm may have told the address behind the name
+        trust.refresh();
+      };
       // A build does not wait for it, nor end with it.
-      void syncOver(channel, identity, met).then(trust.refresh, () => undefined);
+      void syncOver(channel, identity, met).then(told, () => undefined);
     },
   });
   shared.open.set(client, () => met);
@@ -105,7 +118,12 @@ function faultOf(shown: Shown): string | undefined {
   return role === 'client' ? `${name}: ${faults['wrong-role']}` : undefined;
 }
 
-export function farmTrust({ identity }: FarmTrust, trust: LiveTrust, meet: (member: Member) => void): TlsTrust {
+/** `meet` is told the member and its address. */
+export function farmTrust(
+  { identity }: FarmTrust,
+  trust: LiveTrust,
+  meet: (member: Member, at: string | undefined) => void,
+): TlsTrust {
   const { name, certificatePem, keyPem, caPem } = identity;
   return {
     kind: 'farm',
@@ -116,7 +134,7 @@ export function farmTrust({ identity }: FarmTrust, trust: LiveTrust, meet: (memb
       if (now.kind !== 'farm') return "this box's identity has gone";
       const shown = shownBy(socket, now.revocations, Date.now());
       const fault = faultOf(shown);
-      if (fault === undefined && shown.kind === 'member') meet(shown.member);
+      if (fault === undefined && shown.kind === 'member') meet(shown.member, reachedBy(socket));
       return fault;
     },
   };

@@ -1,5 +1,6 @@
 // Where this box has met others of its farm: `HOST:PORT` of admins and workers, the last met first. Builds find their
 // hosts, and renewals their admin, without a network that carries mDNS.
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { identityFiles } from './identity-layout.ts';
 import { readPrivate, writePrivate } from './private-files.ts';
@@ -31,10 +32,38 @@ export function farmAddresses(identityDirectory: string): readonly string[] {
   }
 }
 
+function replaceAddresses(identityDirectory: string, before: readonly string[], wanted: readonly string[]): void {
+  const addresses = addressesIn(wanted);
+  if (addresses.join(' ') === before.join(' ')) return;
+  writePrivate(join(identityDirectory, identityFiles.addresses), `${JSON.stringify({ addresses })}\n`);
+}
+
 /** Puts `met` in front. They are hints: what another process adds at the same moment may be lost. */
 export function keepAddresses(identityDirectory: string, met: readonly string[]): void {
   const before = farmAddresses(identityDirectory);
-  const addresses = addressesIn([...met, ...before]);
-  if (addresses.join(' ') === before.join(' ')) return;
-  writePrivate(join(identityDirectory, identityFiles.addresses), `${JSON.stringify({ addresses })}\n`);
+  replaceAddresses(identityDirectory, before, [...met, ...before]);
+}
+
+/** Where a box was met: as a person wrote it, and the address behind that. */
+export type Met = { readonly written: string; readonly reached: string | undefined };
+
+/** The other end of a socket. */
+export function reachedBy({
+  remoteAddress,
+  remotePort,
+}: Pick<Socket, 'remoteAddress' | 'remotePort'>): string | undefined {
+  if (remoteAddress === undefined || remotePort === undefined) return undefined;
+  const host = remoteAddress.replace(/^::ffff:(?=[0-9.]+$)/, '');
+  return host.includes(':') ? `[${host}]:${remotePort}` : `${host}:${remotePort}`;
+}
+
+/**
+ * Puts where a box was met in front: by its name only while the farm does not tell the address behind that. With both, one
+ * box would be two hosts.
+ */
+export function keepMet(identityDirectory: string, { written, reached }: Met): void {
+  const before = farmAddresses(identityDirectory);
+  const isTold = reached !== undefined && before.includes(reached);
+  const met = isTold ? [reached, ...before.filter((address) => address !== written)] : [written, ...before];
+  replaceAddresses(identityDirectory, before, met);
 }

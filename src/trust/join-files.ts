@@ -1,5 +1,5 @@
 // Where a box keeps what it received when it joined, and what it may put it in the place of.
-import { keepAddresses } from './addresses.ts';
+import { keepAddresses, keepMet } from './addresses.ts';
 import { loadIdentity } from './identity.ts';
 import type { BrokenIdentity, Identity, IdentityState } from './identity.ts';
 import { prepareIdentity, replaceIdentity } from './identity-files.ts';
@@ -42,13 +42,14 @@ export type KeptIdentity = {
   readonly old: string | undefined;
 };
 
-/** Puts what was received in its place, complete. `metAt` is where the farm was met: `HOST:PORT`. */
+/** Puts what was received in its place, complete. `metAt` is where the farm was met, as it was written: `HOST:PORT`. */
 export function keepJoined(directory: string, joined: Joined, metAt: string, nowMs: number): KeptIdentity {
   const before = loadIdentity(directory);
   const { keyPem, certificatePem, caKeyPem, addresses, member } = joined;
   const { caPem, fingerprint } = joined.farm;
   const fresh = prepareIdentity(directory, { caPem, caKeyPem, keyPem, certificatePem });
-  keepAddresses(fresh, [metAt, ...addresses]);
+  keepAddresses(fresh, addresses);
+  keepMet(fresh, { written: metAt, reached: joined.reached });
   const prepared = loadIdentity(fresh);
   if (prepared.kind === 'identity') {
     keepRevocations(prepared, joined.revocations, nowMs);

@@ -4,6 +4,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { connectFailure } from '../connect-failure.ts';
+import { reachedBy } from './addresses.ts';
 import { makeRequest } from './certificates.ts';
 import { readMessage } from './framed-socket.ts';
 import { commonName, isIssuedBy, publicKeyFingerprint } from './identity.ts';
@@ -150,6 +151,8 @@ export type Joined = {
   readonly caKeyPem: string | undefined;
   readonly revocations: Revocations;
   readonly addresses: readonly string[];
+  /** The address behind the name, if it was one. */
+  readonly reached: string | undefined;
   readonly members: readonly MemberRecord[];
 };
 
@@ -196,6 +199,7 @@ export async function joinFarm(wish: JoinWish, bounds: JoinBounds): Promise<Join
     const fault = faultOf(answer, wish, keyPem, met);
     if (fault !== undefined) return { kind: 'broken', why: `the answer cannot be used: ${fault}` };
     const { certificatePem, caKeyPem, addresses, members } = answer;
+    const reached = reachedBy(socket);
     return {
       kind: 'joined',
       member: memberOf(new X509Certificate(certificatePem)),
@@ -205,6 +209,7 @@ export async function joinFarm(wish: JoinWish, bounds: JoinBounds): Promise<Join
       caKeyPem,
       revocations: decodeRevocations(Buffer.from(answer.revocations, 'latin1'), met.caPem),
       addresses,
+      reached,
       members,
     };
   } catch (error) {
