@@ -16,6 +16,8 @@ export type IdentityDesk = {
   /** @throws RevocationsError if a list is not the farm's. */
   readonly acceptSync: (peer: { readonly role: Role }, told: SyncMessage) => string;
   readonly addresses: () => readonly string[];
+  /** A member was let in. */
+  readonly seen: (serial: string) => void;
   readonly renewFor: (serial: string, csrPem: string) => RenewAnswer;
   readonly beginRenewal: () => RenewalStep;
   readonly endRenewal: (answer: RenewAnswer) => RenewalStep;

@@ -10,6 +10,7 @@ import { path as programs, run, startDaemon, type Daemon, type Place } from '../
 import { scratchDirectory } from '../../bench/scratch.ts';
 import { shoalCommand } from '../../bench/sides/shoal.ts';
 import { waitUntil } from '../../bench/wait.ts';
+import type { FarmReport } from '../../src/cli/members.ts';
 
 type Box = {
   readonly place: Place;
@@ -101,6 +102,15 @@ test('a farm of three boxes, without a host’s name anywhere', { timeout: 300_0
     hosts = await build();
   }
   assert.deepEqual(Object.keys(hosts).toSorted(), network.workers.map(({ address }) => `${address}:8475`).toSorted());
+
+  // `members` prints JSON on stdout, a line that begins with its own.
+  const members = /^\{"farm".*$/m.exec(await done(first.shoal('members', '--json')))?.[0] ?? '{}';
+  const { members: rows } = JSON.parse(members) as FarmReport;
+  assert.deepEqual(
+    rows.filter(({ lastSeen }) => lastSeen !== undefined).map(({ name }) => name),
+    ['laptop', 'second'],
+    'who has been here is noted, though its connection ends in a process that cannot write the identity',
+  );
 
   // Whoever is put out gets no more work: the admin's box tells the client.
   await done(first.shoal('revoke', 'second'));

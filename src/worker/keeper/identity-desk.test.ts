@@ -3,12 +3,21 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { loadIdentity } from '../../trust/identity.ts';
+import { loadIdentity, type Identity } from '../../trust/identity.ts';
 import { filesOfIdentity, openLiveTrust } from '../../trust/live-trust.ts';
 import { makeFarm } from '../../trust/make-farm.ts';
+import { knownCertificates } from '../../trust/member-files.ts';
 import { openIdentityDesk, type DeskAnswer } from './identity-desk.ts';
 
-async function withDesk(body: (ask: (question: unknown) => Promise<DeskAnswer>, keyPem: string) => Promise<void>) {
+function identityIn(directory: string): Identity {
+  const found = loadIdentity(directory);
+  assert.ok(found.kind === 'identity');
+  return found;
+}
+
+type Body = (ask: (question: unknown) => Promise<DeskAnswer>, keyPem: string, directory: string) => Promise<void>;
+
+async function withDesk(body: Body) {
   const home = mkdtempSync(join(tmpdir(), 'shoal-desk-'));
   const directory = join(home, 'identity');
   const nowMs = (): number => Date.now();
@@ -17,7 +26,7 @@ async function withDesk(body: (ask: (question: unknown) => Promise<DeskAnswer>, 
   try {
     const desk = openIdentityDesk({ trust, nowMs, log: () => undefined });
     const ask = async (question: unknown) => JSON.parse(await desk(JSON.stringify(question))) as DeskAnswer;
-    await body(ask, readFileSync(join(directory, 'ca.key'), 'utf8'));
+    await body(ask, readFileSync(join(directory, 'ca.key'), 'utf8'), directory);
   } finally {
     trust.close();
     rmSync(home, { recursive: true });
@@ -44,9 +53,28 @@ test('a front that lies gets no certificate: neither for a member nobody knows, 
     assert.equal((joined.answer as { readonly kind: string }).kind, 'refused');
   }));
 
+test('who was let in is noted, if it is a member at all', () =>
+  withDesk(async (ask, _, directory) => {
+    const { serial } = identityIn(directory);
+    const seen = (): readonly (number | undefined)[] =>
+      knownCertificates(directory, Date.now()).map(({ lastSeen }) => lastSeen);
+    assert.deepEqual(await ask({ ask: 'seen', serial: `4${'0'.repeat(31)}` }), { kind: 'answer' });
+    assert.deepEqual(seen(), [undefined]);
+    assert.deepEqual(await ask({ ask: 'seen', serial }), { kind: 'answer' });
+    assert.ok((seen()[0] ?? 0) > 0);
+  }));
+
 test('what is no question is answered as an error', () =>
   withDesk(async (ask) => {
-    for (const question of [null, 1, {}, { ask: 'nothing' }, { ask: 'renew-for' }, { ask: 'accept-sync', told: {} }]) {
+    for (const question of [
+      null,
+      1,
+      {},
+      { ask: 'nothing' },
+      { ask: 'renew-for' },
+      { ask: 'seen' },
+      { ask: 'accept-sync', told: {} },
+    ]) {
       assert.equal((await ask(question)).kind, 'error', JSON.stringify(question));
     }
   }));

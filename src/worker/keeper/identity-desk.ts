@@ -7,7 +7,7 @@ import type { RenewalStep } from '../../trust/desk.ts';
 import type { Identity } from '../../trust/identity.ts';
 import type { FarmTrust, LiveTrust, Trust } from '../../trust/live-trust.ts';
 import { isRole } from '../../trust/member.ts';
-import { knownCertificates } from '../../trust/member-files.ts';
+import { knownCertificates, noteSeen } from '../../trust/member-files.ts';
 import type { JoinAnswer, JoinRequest } from '../../trust/pairing-messages.ts';
 import type { PairingEvent } from '../../trust/pairing-server.ts';
 import type { Role } from '../../trust/peer.ts';
@@ -27,6 +27,7 @@ export type Question =
   | { readonly ask: 'sync-message'; readonly role: Role; readonly stamp?: string | undefined }
   | { readonly ask: 'accept-sync'; readonly role: Role; readonly told: SyncText }
   | { readonly ask: 'addresses' | 'begin-renewal' }
+  | { readonly ask: 'seen'; readonly serial: string }
   | { readonly ask: 'renew-for'; readonly serial: string; readonly csrPem: string }
   | { readonly ask: 'end-renewal'; readonly answer: RenewAnswer }
   | {
@@ -152,6 +153,8 @@ export function openIdentityDesk({ trust, nowMs, log }: World): (question: strin
       }
       case 'addresses':
         return farmAddresses(own().directory);
+      case 'seen':
+        return noteSeen(own().directory, textOf(question.serial, 100), nowMs());
       case 'renew-for':
         return renewFor(textOf(question.serial), question.csrPem);
       case 'begin-renewal':

@@ -28,6 +28,7 @@ function deskOver(ask: Ask): IdentityDesk {
       return ask({ ask: 'accept-sync', role, told: { ...told, revocations } }) as string;
     },
     addresses: () => ask({ ask: 'addresses' }) as readonly string[],
+    seen: (serial) => void ask({ ask: 'seen', serial }),
     renewFor: (serial, csrPem) => ask({ ask: 'renew-for', serial, csrPem }) as RenewAnswer,
     beginRenewal: () => ask({ ask: 'begin-renewal' }) as RenewalStep,
     endRenewal: (answer) => ask({ ask: 'end-renewal', answer }) as RenewalStep,

@@ -13,6 +13,16 @@ export type KeeperWorld = {
   readonly protocols: (farm: FarmTrust) => TlsDoor['protocols'];
 };
 
+/** For people to read (`shoal members`): what keeps it from being noted keeps nobody out. */
+function noteMember({ directory, desk }: FarmTrust['identity'], serial: string): void {
+  try {
+    if (desk !== undefined) desk.seen(serial);
+    else if (directory !== undefined) noteSeen(directory, serial, Date.now());
+  } catch {
+    // The disk is full, or the identity is being replaced.
+  }
+}
+
 export function newDoorKeeper({ trust, refused, protocols }: KeeperWorld): DoorKeeper {
   let door: { readonly identity: FarmTrust['identity']; readonly tls: TlsDoor } | undefined;
   const doorFor = (trust: LiveTrust, farm: FarmTrust): TlsDoor => {
@@ -27,8 +37,7 @@ export function newDoorKeeper({ trust, refused, protocols }: KeeperWorld): DoorK
         if (now.kind !== 'farm') return { kind: 'refused', reason: 'closed' };
         const shown = shownBy(socket, now.revocations, Date.now());
         if (shown.kind === 'refused') return shown;
-        const { directory } = now.identity;
-        if (directory !== undefined) noteSeen(directory, shown.member.serial, Date.now());
+        noteMember(now.identity, shown.member.serial);
         const peer: MemberPeer = { ...shown.member, kind: 'member' };
         return { kind: 'peer', peer };
       },
