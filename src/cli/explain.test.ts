@@ -22,9 +22,9 @@ test('where this box would have been sooner than the host that was chosen, expla
     attempts: [{ host: 'box', sentMs: 0, endedMs: 90, outcome: 'done' }],
     end: { kind: 'remote', host: 'box', cached: false, endedMs: 90 },
   } as const;
-  const passedOver = /this box: .*not asked: a slot of the farm was free/;
+  const passedOver = / here: .*not asked: a slot of the farm was free/;
   assert.match(explainText({ ...job, here: finish(50) }), passedOver);
   assert.doesNotMatch(explainText({ ...job, here: finish(150) }), passedOver);
   const busy = { here: undefined, whyNotHere: 'its processors had compiles already' };
-  assert.match(explainText({ ...job, ...busy }), /this box: not asked, its processors had compiles already/);
+  assert.match(explainText({ ...job, ...busy }), / here: not asked, its processors had compiles already/);
 });

@@ -27,9 +27,9 @@ function candidateLines({ candidates, attempts, here, whyNotHere, end }: JobTrai
     const there = candidates.find((one) => one.kind !== 'not' && one.host === first?.host);
     const isSooner = there !== undefined && there.kind !== 'not' && here.totalMs < there.finish.totalMs;
     const passed = chosen === '' && isSooner ? '   not asked: a slot of the farm was free' : chosen;
-    lines.push(`    this box: ${ms(here.totalMs)} = ${homeCost} × compile ${ms(here.compileMs)}${passed}`);
+    lines.push(`    here: ${ms(here.totalMs)} = ${homeCost} × compile ${ms(here.compileMs)}${passed}`);
   }
-  if (here === undefined && whyNotHere !== undefined) lines.push(`    this box: not asked, ${whyNotHere}`);
+  if (here === undefined && whyNotHere !== undefined) lines.push(`    here: not asked, ${whyNotHere}`);
   return lines;
 }
 

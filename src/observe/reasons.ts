@@ -26,7 +26,7 @@ const rows = {
   'no-worker': {
     whose: 'network',
     sentence:
-      'no worker could be reached; `shoal hosts` says what is wrong with each; where there is none, start `shoal worker` on a box and join it from here by a code of `shoal pair`',
+      'no worker could be reached; `shoal hosts` says what is wrong with each, and what to do where there is none',
   },
   'no-toolchain': {
     whose: 'host',

@@ -36,13 +36,14 @@ function proofLines({ differences }: Summary): string[] {
   });
 }
 
+const aWorker = 'start `shoal worker` on a box and join it from here by a code of `shoal pair`';
+
 /** What to do where no host is known. */
-export const noHosts =
-  'no hosts: start `shoal worker` on a box and join it from here by a code of `shoal pair`, or name boxes in SHOAL_HOSTS';
+export const noHosts = `no hosts: ${aWorker}, or name boxes in SHOAL_HOSTS`;
 
 /** The one change that would have helped this build most, or undefined if nothing stands out. */
 export function bestAdvice(summary: Summary): string | undefined {
-  if (Object.keys(summary.hosts).length === 0) return noHosts;
+  if (Object.keys(summary.hosts).length === 0) return `a worker: ${aWorker}`;
   const worst = Object.entries(summary.reasonSeconds)
     .filter(([id]) => reasonOf(id as ReasonId).probe !== true)
     .toSorted(([, a], [, b]) => b - a)[0];
