@@ -120,7 +120,7 @@ export function whyNotHere(home: Home, hosts: readonly Host[], asked: Asked): st
   if (!asked.mayRunHere) return 'strict mode';
   if (home.compiles.size >= home.slots) return 'its processors had compiles already';
   const worker = hosts.find((host) => host.onThisBox && isAble(host, asked));
-  return worker === undefined ? undefined : `its worker ${worker.spec.name} takes the same processors`;
+  return worker === undefined ? undefined : 'a worker on this box takes the same processors';
 }
 
 /**

@@ -253,7 +253,7 @@ test('this box takes a compile only while the farm is busy and it would be done 
   await new Promise(setImmediate);
   assert.equal(more, undefined, 'a worker on this box takes the same processors');
   const seen = await own.ask('d', { mayRunHere, signal: AbortSignal.abort() });
-  assert.match(seen.decision.whyNotHere ?? '', /its worker 127.0.0.1 takes the same processors/);
+  assert.match(seen.decision.whyNotHere ?? '', /a worker on this box takes the same processors/);
 });
 
 test('what runs here for other reasons, or for another farm, leaves this box no room', async () => {

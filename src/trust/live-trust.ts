@@ -11,8 +11,15 @@ import type { Revocations } from './revocations.ts';
 
 export type FarmTrust = { readonly kind: 'farm'; readonly identity: Identity; readonly revocations: Revocations };
 
-export type Trust =
-  FarmTrust | { readonly kind: 'none' } | { readonly kind: 'broken'; readonly why: string; readonly remedy: string };
+export type BrokenTrust = {
+  readonly kind: 'broken';
+  /** Of the identity, where that is one. */
+  readonly directory?: string;
+  readonly why: string;
+  readonly remedy: string;
+};
+
+export type Trust = FarmTrust | { readonly kind: 'none' } | BrokenTrust;
 
 export type LiveTrust = {
   readonly current: () => Trust;

@@ -288,7 +288,7 @@ export function strictBreach(
   const percent = (part: number): string => `${Number((part * 100).toFixed(2))} %`;
   const lines = fellBack.map(({ source, reason }) => `  ${source}: ${reason}`);
   if (fallbacks > fellBack.length) lines.push(`  and ${fallbacks - fellBack.length} more`);
-  const head = `shoal: strict: ${fallbacks} compiles ran here, ${percent(share)} of those that could run elsewhere; ${percent(mostFallbacks)} are allowed:`;
+  const head = `shoal: strict: ${fallbacks} compiles stayed here, ${percent(share)} of those that could run elsewhere; ${percent(mostFallbacks)} are allowed:`;
   return [head, ...lines].join('\n');
 }
 
