@@ -11,7 +11,7 @@ import type { IdentifyOptions, NotACompiler, Toolchain, ToolchainLink, Toolchain
 import type { Digest } from '../reapi/digest.ts';
 import type { Family } from './translation-unit.ts';
 
-const cacheVersion = 3;
+const cacheVersion = 4;
 
 type Kept = {
   readonly version: typeof cacheVersion;

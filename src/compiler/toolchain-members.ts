@@ -1,7 +1,7 @@
 // Which paths belong to a compiler: its driver, the programs that the driver runs, their libraries and loader, and the
 // directories that are the compiler's own. libc's headers are not among them: they are inputs of a job, like any other.
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { runTool, type ToolEnvironment } from './run-tool.ts';
 import type { Family } from './translation-unit.ts';
 
@@ -29,19 +29,42 @@ function isFile(path: string): boolean {
   }
 }
 
+/** A directory behind the links to it; undefined if there is none, or it may not be looked at. */
+function physical(directory: string): string | undefined {
+  try {
+    return realpathSync(directory);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Each once, whatever it is called: where /bin leads to /usr/bin, it does not matter which of the two a PATH has first. */
+function directoriesOf(pathEnv: string): string[] {
+  const named = pathEnv.split(':').filter((directory) => directory.startsWith('/'));
+  return [...new Set(named.flatMap((directory) => physical(directory) ?? []))];
+}
+
 function onPath(name: string, pathEnv: string): string | undefined {
-  return pathEnv
-    .split(':')
-    .filter((directory) => directory.startsWith('/'))
+  return directoriesOf(pathEnv)
     .map((directory) => join(directory, name))
     .find(isFile);
+}
+
+const usualDirectories = ['/usr/bin', '/bin'];
+
+/** Other names of a program, by links to its directory: a job's own PATH may have it by those. */
+function otherNames(path: string): string[] {
+  const directory = dirname(path);
+  const links = usualDirectories.filter((usual) => usual !== directory && physical(usual) === directory);
+  return links.map((link) => join(link, basename(path)));
 }
 
 /** Of a PATH, the directories where something of a compiler's is found: all that its identity depends on. */
 export function searchedPath(pathEnv: string): string {
   const names = [...gccPrograms, 'ldd'];
-  const directories = [...new Set(pathEnv.split(':'))].filter((directory) => directory.startsWith('/'));
-  return directories.filter((directory) => names.some((name) => isFile(join(directory, name)))).join(':');
+  return directoriesOf(pathEnv)
+    .filter((directory) => names.some((name) => isFile(join(directory, name))))
+    .join(':');
 }
 
 /** Shared libraries and the loader of a dynamic program, by ldd: the loader's own view. */
@@ -130,7 +153,7 @@ async function membersOf(
   marks: readonly string[],
   { own, env }: { readonly own: readonly string[]; readonly env: ToolEnvironment },
 ): Promise<Members> {
-  const files = [...(await withLibraries(programs, env)), ...marks];
+  const files = [...(await withLibraries(programs, env)), ...programs.flatMap(otherNames), ...marks];
   const locale = existsSync(plainLocale) ? [plainLocale] : [];
   return { files, wholeDirectories: [...own, ...locale], programs };
 }
