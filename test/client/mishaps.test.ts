@@ -1,6 +1,6 @@
 // What goes wrong beside a build: its proofs, its daemon, another build. The build goes on, and is told the truth.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { waitUntil } from '../../bench/wait.ts';
@@ -40,6 +40,20 @@ test('the end of one build does not end a compile of another, nor one of none', 
   assert.deepEqual([status, stderr], [0, '']);
   assert.ok(existsSync(join(box.base, 'slow.o')));
   await box.shoal(['stop']);
+});
+
+test('a build whose PATH has fewer compilers takes no names from one that goes on', async () => {
+  mkdirSync(join(box.base, 'cross'));
+  const gcc = (await box.run(['sh', '-c', 'command -v gcc'])).stdout.trim();
+  symlinkSync(gcc, join(box.base, 'cross/some-box-elf-gcc'));
+  const PATH = `${join(box.base, 'cross')}:${process.env['PATH'] ?? ''}`;
+  const wait = 'touch begun; while [ ! -e other ]; do sleep 0.02; done';
+  const build = box.built(`some-box-elf-gcc -c a.c; ${wait}; exec some-box-elf-gcc -c a.c`, { PATH });
+  await waitUntil('its first compile', 10_000, async () => Promise.resolve(existsSync(join(box.base, 'begun'))));
+  assert.equal((await box.shoal(['run', '--', 'gcc', '-c', 'a.c', '-o', 'b.o'])).status, 0);
+  box.write({ other: '' });
+  const { ran, summary } = await build;
+  assert.deepEqual([ran.status, summary.files], [0, 2], ran.stderr);
 });
 
 test('two builds whose daemon dies keep their compiles apart', async () => {

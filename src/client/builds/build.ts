@@ -44,7 +44,7 @@ export type BuildEnd = {
   readonly command: readonly string[];
 };
 
-type Session = { readonly line: Line; readonly slots: number; readonly pid: number };
+type Session = { readonly line: Line; readonly slots: number; readonly builds: number; readonly pid: number };
 
 /** A build, and the name by which its compiles find its session. */
 type Build = BuildRequest & { readonly id: string };
@@ -73,7 +73,7 @@ async function sessionOn(line: Line, warn: BuildRequest['warn']): Promise<Sessio
     return undefined;
   }
   if (answer.workers === 0) warn(`shoal: ${answer.why}`);
-  return { line, slots: answer.slots, pid: answer.pid };
+  return { line, slots: answer.slots, builds: answer.builds, pid: answer.pid };
 }
 
 // A daemon may be about to end when a build comes, or be killed just then.
@@ -115,11 +115,12 @@ async function reopenSession(request: Build, ending: boolean): Promise<Session |
   }, warn);
 }
 
-async function buildEnvironment({ id, env }: Build): Promise<NodeJS.ProcessEnv> {
+async function buildEnvironment({ id, env }: Build, { builds }: Session): Promise<NodeJS.ProcessEnv> {
   const path = env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin';
   const [native, names] = await Promise.all([ensureNative(), discoverCompilers(path)]);
   const directory = join(cacheDir(), 'bin');
-  layOutNames(directory, names, native.launcher);
+  // Another build may have other compilers on its PATH, and needs their names as long as it goes on.
+  layOutNames(directory, names, native.launcher, builds > 1 ? 'more' : 'none');
   const has = (name: string): boolean => names.includes(name);
   const defaults: NodeJS.ProcessEnv = {};
   const cc = ['cc', 'gcc', 'clang'].find(has);
@@ -130,9 +131,9 @@ async function buildEnvironment({ id, env }: Build): Promise<NodeJS.ProcessEnv> 
 }
 
 /** The environment in which compiles find the farm; undefined where there is no place for their names. */
-async function farmEnvironment(build: Build): Promise<NodeJS.ProcessEnv | undefined> {
+async function farmEnvironment(build: Build, session: Session): Promise<NodeJS.ProcessEnv | undefined> {
   try {
-    return await buildEnvironment(build);
+    return await buildEnvironment(build, session);
   } catch (error) {
     const why = (error as Error).message;
     build.warn(`shoal: the compilers' names have no place (${why}), so this build runs here; set XDG_CACHE_HOME`);
@@ -253,7 +254,7 @@ async function closeSession(
 export async function runBuild(request: BuildRequest): Promise<BuildEnd> {
   const build: Build = { ...request, id: newSessionId() };
   const session = await openSession(build);
-  const farm = session === undefined ? undefined : await farmEnvironment(build);
+  const farm = session === undefined ? undefined : await farmEnvironment(build, session);
   if (farm === undefined && request.settings.mostFallbacks !== undefined) {
     request.warn('shoal: strict: every compile of this build would have run here, so it was not begun');
     session?.line.close();

@@ -5,11 +5,21 @@ import { readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node
 import { join } from 'node:path';
 import { makeDirectory } from '../../make-directory.ts';
 
+// Another build that begins at this moment may take away what it does not know.
+const mostTries = 5;
+
 function linkTo(target: string, path: string): void {
   const temporary = `${path}.${process.pid}~`;
-  rmSync(temporary, { force: true });
-  symlinkSync(target, temporary);
-  renameSync(temporary, path);
+  for (let tries = 1; ; tries += 1) {
+    rmSync(temporary, { force: true });
+    symlinkSync(target, temporary);
+    try {
+      renameSync(temporary, path);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === mostTries) throw error;
+    }
+  }
 }
 
 function targetOf(path: string): string | undefined {

@@ -101,7 +101,7 @@ async function serveSession(daemon: Daemon, socket: Socket, request: SessionRequ
   const { progressMs } = request;
   const progress = progressMs > 0 ? setInterval(() => answer(socket, progressOf(session)), progressMs) : undefined;
   socket.once('close', () => clearInterval(progress));
-  answer(socket, await sessionAnswer(session));
+  answer(socket, await sessionAnswer(session, sessions.open.size));
   socket.resume();
 }
 
@@ -131,7 +131,7 @@ async function tellSummary(daemon: Daemon, socket: Socket, { session, cpuBefore 
   socket.end();
 }
 
-async function sessionAnswer(session: Session): Promise<ControlAnswer> {
+async function sessionAnswer(session: Session, builds: number): Promise<ControlAnswer> {
   const { hosts } = session.farm;
   await reachAll(session.farm, reachPatienceMs);
   const ready = hosts.map((host) => host.state).filter((state) => state.kind === 'ready');
@@ -140,6 +140,7 @@ async function sessionAnswer(session: Session): Promise<ControlAnswer> {
     kind: 'session',
     pid: process.pid,
     slots,
+    builds,
     workers: ready.length,
     why: whyNone(session.farm),
   };

@@ -60,6 +60,8 @@ export type ControlAnswer =
       readonly kind: 'session';
       readonly pid: number;
       readonly slots: number;
+      /** Builds that are going on, this one among them. */
+      readonly builds: number;
       /** Hosts that can be reached now; where none, `why` says what to do. */
       readonly workers: number;
       readonly why: string;
