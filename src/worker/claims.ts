@@ -1,6 +1,7 @@
 // What a worker settles before anything else: whether it may listen there, and that the state directory is its own.
-import { chmodSync, statSync } from 'node:fs';
+import { accessSync, chmodSync, constants, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { join } from 'node:path';
 import { makeDirectory } from '../make-directory.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
 import { stateDirFlaw } from '../trust/runtime-dir.ts';
@@ -63,8 +64,26 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
-/** The state directory, made if absent, for one worker. */
-export async function claimState(stateDir: string): Promise<StateLock | WorkerRefusal> {
+/** Whether programs that stand there may be run. That nothing can be written is told where it matters. */
+function mayRunPrograms(directory: string): boolean {
+  const program = join(directory, `.program-${process.pid}`);
+  try {
+    writeFileSync(program, '', { mode: 0o700 });
+  } catch {
+    return true;
+  }
+  try {
+    accessSync(program, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(program, { force: true });
+  }
+}
+
+/** The state directory, made if absent, for one worker; with programs to be run from it, unless nothing is contained. */
+export async function claimState(stateDir: string, contain?: 'none'): Promise<StateLock | WorkerRefusal> {
   try {
     // Slots are other users than root: they have to get through, not to look around.
     makeDirectory(stateDir, 0o711);
@@ -77,6 +96,10 @@ export async function claimState(stateDir: string): Promise<StateLock | WorkerRe
   const flaw = stateDirFlaw(stateDir);
   if (flaw !== undefined) {
     const why = `${flaw}: whoever can change ${stateDir} can change what is compiled; choose another place with --state`;
+    return { kind: 'refused', reason: 'state', why };
+  }
+  if (contain !== 'none' && !mayRunPrograms(stateDir)) {
+    const why = `no program may be run from ${stateDir}, where compilers are laid out for the sandbox: its file system is mounted noexec; choose another place with --state`;
     return { kind: 'refused', reason: 'state', why };
   }
   const lock = await lockState(stateDir);

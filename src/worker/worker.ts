@@ -139,7 +139,7 @@ async function keepHouse(options: WorkerOptions): Promise<House | WorkerRefusal>
   const { stateDir, initPath, listen, slots } = options;
   const cannot = containRefusal(options.contain);
   if (cannot !== undefined) return { kind: 'refused', reason: 'sandbox', why: cannot };
-  const lock = await claimState(stateDir);
+  const lock = await claimState(stateDir, options.contain);
   if (lock.kind === 'refused') return lock;
   const memory = memoryBounds(options.jobMemoryBytes);
   const { spawnOf, groups } = openSlotHouse({ slots, initPath, stateDir, memory, contain: options.contain });

@@ -196,7 +196,7 @@ export async function startKeeper(options: KeeperOptions): Promise<RunningKeeper
   if (refusal !== undefined) return refusal;
   const cannot = containRefusal(options.contain);
   if (cannot !== undefined) return { kind: 'refused', reason: 'sandbox', why: cannot };
-  const lock = await claimState(options.stateDir);
+  const lock = await claimState(options.stateDir, options.contain);
   if (lock.kind === 'refused') return lock;
   let house: House;
   try {
