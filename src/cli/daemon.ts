@@ -3,22 +3,25 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { startClient } from '../client/compose.ts';
+import { keepHeapSmall, optimizeLate } from '../heap.ts';
 import { logTo } from '../observe/log-file.ts';
 import { stateDir } from '../user-directories.ts';
 import { refuses } from './fail.ts';
 import type { Invocation } from './invocation.ts';
 
-// A daemon lives for a build, and most of its code runs a few hundred times. V8 would spend a third of the daemon's CPU
-// on optimising it in the background: 1.2 of 3.3 s in a build of 224 files, 0.4 of 2.2 with this.
-const optimiseLate = '--interrupt-budget=1000000';
-
-// What waits for a host lives for half a second and more, and so outlives two rounds of V8's quick collection: its garbage
-// stays until the next full one. In a build of 5,000 files the daemon grew to 325 MB; with these it keeps below 200.
-const smallHeap = ['--semi-space-growth-factor=1', '--heap-growing-percent=50'];
+/**
+ * What waits for a host lives for half a second and more, and so outlives two rounds of V8's quick collection: its garbage
+ * stays until the next full one. In a build of 5,000 files the daemon grew to 325 MB; so it keeps below 200.
+ */
+function collectOften(): void {
+  keepHeapSmall();
+  setFlagsFromString('--heap-growing-percent=50');
+}
 
 export async function daemonCommand({ args, env }: Invocation): Promise<void> {
   if (refuses(args, ['--for-session'], 'daemon')) return;
-  for (const flag of [optimiseLate, ...smallHeap]) setFlagsFromString(flag);
+  optimizeLate();
+  collectOften();
   const logFile = join(stateDir(env), 'daemon.log');
   const log = (line: string): void => {
     process.stderr.write(`shoal: ${line}\n`);

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { addressText } from '../trust/addresses.ts';
 import { clientIdentityDirectory, identityDirectoryOf, loadIdentity } from '../trust/identity.ts';
 import { meetAnywhere, type MetSomewhere } from '../farm/meet.ts';
 import { joinFarm, meetFarm, type FarmAddress, type Joined, type NotJoined, type NotMet } from '../trust/join.ts';
@@ -49,9 +50,6 @@ export function parseFarmAddress(text: string): FarmAddress | undefined {
   const host = match[1] ?? match[2] ?? '';
   return port > 0 && port <= maxPort ? { host, port } : undefined;
 }
-
-const addressText = ({ host, port }: FarmAddress): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 
 /** What the arguments ask for, or what is wrong with them. */
 export function parseJoinArgs(args: readonly string[]): JoinArguments | string {

@@ -3,7 +3,7 @@
 // (worker/keeper/); what serves is its child, `shoal front`.
 //
 // Without --listen it serves the members of its farm, which it makes if it belongs to none, on all addresses.
-import { addressText } from '../worker/claims.ts';
+import { addressText } from '../trust/addresses.ts';
 import { openness } from '../worker/distcc/exposure.ts';
 import { startKeptWorker, type KeptWorker } from '../worker/keeper/kept-worker.ts';
 import { distccSettings, takeDistccFlags } from './distcc-flags.ts';

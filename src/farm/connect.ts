@@ -4,7 +4,7 @@ import { rootCertificates, type TLSSocket } from 'node:tls';
 import { connect as connectClient, type ReapiClient, type Target } from '../reapi/client.ts';
 import { syncOver } from '../reapi/members.ts';
 import type { TlsTrust } from '../reapi/wire.ts';
-import { keepMet, reachedBy } from '../trust/addresses.ts';
+import { addressText, keepMet, reachedBy } from '../trust/addresses.ts';
 import { judge, shownBy, type RefusalReason, type Shown } from '../trust/admission.ts';
 import { externalFiles, externalIdentity } from '../trust/external.ts';
 import { clientIdentityDirectory, findClientIdentity, identityDirectoryOf } from '../trust/identity.ts';
@@ -85,7 +85,7 @@ function connectTo(shared: Shared, address: NativeAddress): ReapiClient {
     greet: (channel) => {
       const { directory } = identity;
       if (met === undefined || directory === undefined) return;
-      const written = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+      const written = addressText({ host, port });
       // Others reach this very box elsewhere. Its own name often stands for 127.0.1.1.
       const isHere = isLoopback(host) || /^(?:127\.|\[::1\])/.test(reached ?? '');
       const keep = (): void => (isHere ? undefined : keepMet(directory, { written, reached }));

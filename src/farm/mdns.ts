@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type BonjourService from 'bonjour-service';
 import type { Service } from 'bonjour-service';
+import { addressText } from '../trust/addresses.ts';
 
 export type Bonjour = BonjourService;
 
@@ -32,7 +33,7 @@ export function addressIn(
   const usable = (addresses ?? []).filter((address) => isIP(address) > 0 && !others.test(address));
   const host = usable.find((address) => isIP(address) === 4) ?? usable[0];
   if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
-  return { host, port, text: isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}` };
+  return { host, port, text: addressText({ host, port }) };
 }
 
 type Emitter = { emit: (...args: readonly unknown[]) => boolean };

@@ -232,9 +232,12 @@ function macroVerdict(request: ClosureRequest): Here | undefined {
 
 function takeComputed(walk: Walk): void {
   const { context } = walk;
+  const asking: Node[] = [];
   let lookup: Lookup | undefined;
   for (const node of walk.nodes) {
-    for (const { text, line } of scanOf(context.records, node.record).computed) {
+    const { computed, asksByMacro } = scanOf(context.records, node.record);
+    if (asksByMacro) asking.push(node);
+    for (const { text, line } of computed) {
       lookup ??= definitionLookup(walk);
       takeHeaders(walk, node, {
         text,
@@ -243,7 +246,7 @@ function takeComputed(walk: Walk): void {
       });
     }
   }
-  if (walk.verdict === undefined) takeAsked(walk);
+  if (walk.verdict === undefined) takeAsked(walk, asking);
 }
 
 type Worked = { readonly text: string; readonly where: string; readonly headers: readonly Header[] | undefined };
@@ -259,10 +262,9 @@ function takeHeaders(walk: Walk, node: Node, { text, where, headers }: Worked): 
 const mostRounds = 8;
 
 /** What is asked for by macros: those that ask, those that use them, and then what each #if gives them. */
-function takeAsked(walk: Walk): void {
+function takeAsked(walk: Walk, asking: readonly Node[]): void {
   const { context, request, nodes } = walk;
   const { records } = context;
-  const asking = nodes.filter(({ record }) => scanOf(records, record).asksByMacro);
   let words: ReadonlySet<string> = new Set([
     ...optionsWith(request.macros, askingWords),
     ...asking.flatMap(({ record }) => usesOf(records, record, askingWords).macros),

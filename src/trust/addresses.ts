@@ -16,6 +16,10 @@ export function isAddress(text: unknown): text is string {
   return match !== null && Number(match[1]) > 0 && Number(match[1]) <= maxPort;
 }
 
+export function addressText({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** Those of a list from a peer or a file that are addresses, as many as are kept. */
 export function addressesIn(value: unknown): readonly string[] {
   const list: readonly unknown[] = Array.isArray(value) ? value : [];
@@ -54,7 +58,7 @@ export function reachedBy({
 }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string | undefined {
   if (remoteAddress === undefined || remotePort === undefined) return undefined;
   const host = remoteAddress.replace(/^::ffff:(?=[0-9.]+$)/, '');
-  return host.includes(':') ? `[${host}]:${remotePort}` : `${host}:${remotePort}`;
+  return addressText({ host, port: remotePort });
 }
 
 /**

@@ -14,10 +14,6 @@ export type ListenAddress = {
   readonly orAnyPort?: boolean;
 };
 
-export function addressText({ host, port }: ListenAddress): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
 export type WorkerRefusal = {
   readonly kind: 'refused';
   readonly reason: 'insecure' | 'identity' | 'state' | 'sandbox' | 'listen';

@@ -5,18 +5,12 @@ import { noAudit, openAuditLog, type AuditLog } from '../observe/audit-log.ts';
 import { realClock } from '../observe/clock.ts';
 import type { Listener } from '../reapi/doors.ts';
 import { serve, type Handler, type Serving } from '../reapi/server.ts';
+import { addressText } from '../trust/addresses.ts';
 import type { LiveTrust } from '../trust/live-trust.ts';
 import { audited } from './audited.ts';
 import { belong } from './members/belonging.ts';
 import { openStoreWriter, type StoreWriter } from '../store/store-writer.ts';
-import {
-  addressText,
-  claimState,
-  exposureRefusal,
-  isLoopback,
-  type ListenAddress,
-  type WorkerRefusal,
-} from './claims.ts';
+import { claimState, exposureRefusal, isLoopback, type ListenAddress, type WorkerRefusal } from './claims.ts';
 import type { Commands } from './actions/commands.ts';
 import { openParts, type Parts } from './compose.ts';
 import type { CompilerView } from './toolchains/toolchains.ts';

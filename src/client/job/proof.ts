@@ -13,7 +13,7 @@ import { closureStands } from '../plan/closure.ts';
 import type { Completed } from '../launcher-wire.ts';
 import { stopProof, type Claim } from '../session/proofs.ts';
 import type { Session } from '../session/session.ts';
-import type { UnderstoodJob } from '../plan/understand.ts';
+import { environmentMap, type UnderstoodJob } from '../plan/understand.ts';
 import type { ClientWorld } from '../world.ts';
 
 /** How the directories of proofs are called in the scratch directory. */
@@ -107,9 +107,8 @@ async function compileAgain(
   const files: ProofFiles = { object: join(directory, `${name}.o`), dependencies: join(directory, `${name}.d`) };
   const args = proofArguments(request.argv, unit, files);
   if (args === undefined) return undefined;
-  // gcc's own temporary files go with the directory, however this ends. Of a variable that is there twice the first counts.
-  const first = request.env.toReversed().map((entry) => splitOnce(entry, '='));
-  const env = { ...Object.fromEntries(first), TMPDIR: directory };
+  // gcc's own temporary files go with the directory, however this ends.
+  const env = { ...Object.fromEntries(environmentMap(request.env)), TMPDIR: directory };
   const child = spawn(request.compiler, args, {
     argv0: request.argv[0],
     cwd: request.cwd,
@@ -136,9 +135,4 @@ function beNice(pid: number): void {
   } catch {
     // It has ended already.
   }
-}
-
-function splitOnce(text: string, separator: string): [string, string] {
-  const at = text.indexOf(separator);
-  return [text.slice(0, at), text.slice(at + 1)];
 }

@@ -39,7 +39,7 @@ const stackWanted = 64n * 1024n * 1024n;
 const closedBits = 8 | 16 | 32;
 
 /** Of a variable that is there twice the first counts, as for getenv(). */
-function environmentMap(env: readonly string[]): Map<string, string> {
+export function environmentMap(env: readonly string[]): Map<string, string> {
   const map = new Map<string, string>();
   for (const entry of env) {
     const at = entry.indexOf('=');

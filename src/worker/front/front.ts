@@ -7,7 +7,7 @@ import type { Listener } from '../../reapi/doors.ts';
 import type { WorkerRefusal } from '../claims.ts';
 import { countersOf } from '../sandbox/control-groups.ts';
 import type { WorkerEvent } from '../events.ts';
-import { keepHeapSmall, optimizeLate } from '../heap.ts';
+import { keepHeapSmall, optimizeLate } from '../../heap.ts';
 import { firstListener, keeperFd } from '../keeper/front-process.ts';
 import type { FrontSettings } from '../keeper/front-settings.ts';
 import type { HeldPlaces } from '../keeper/keeper.ts';

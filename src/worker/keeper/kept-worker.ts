@@ -7,7 +7,7 @@ import type { ExternalFiles } from '../../trust/external.ts';
 import { openRuntimeDir } from '../../trust/runtime-dir.ts';
 import type { ListenAddress, WorkerRefusal } from '../claims.ts';
 import type { Commands } from '../actions/commands.ts';
-import { keepHeapSmall } from '../heap.ts';
+import { keepHeapSmall } from '../../heap.ts';
 import { memoryBounds } from '../sandbox/memory-bounds.ts';
 import { findOwnIdentity, type IdentityRequest } from '../members/own-identity.ts';
 import type { DistccSettings, FrontSettings } from './front-settings.ts';

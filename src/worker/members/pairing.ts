@@ -2,6 +2,7 @@
 // HTTP/2.
 import { ownAddresses } from '../../farm/mdns.ts';
 import type { TlsDoor } from '../../reapi/doors.ts';
+import { addressText } from '../../trust/addresses.ts';
 import type { FarmTrust } from '../../trust/live-trust.ts';
 import { joinProtocol } from '../../trust/pairing-messages.ts';
 import { openPairing, type Pairing, type PairingEvent } from '../../trust/pairing-server.ts';
@@ -17,7 +18,7 @@ type Listening = { readonly host: string; readonly port: number };
 export function reachedAt(listeners: readonly Listening[]): readonly string[] {
   return listeners.flatMap(({ host, port }) => {
     if (host === '::' || host === '0.0.0.0') return ownAddresses().map((address) => `${address}:${port}`);
-    return [host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`];
+    return [addressText({ host, port })];
   });
 }
 

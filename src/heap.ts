@@ -1,4 +1,4 @@
-// How V8 is to use memory in a process that holds little, and lets go at once of what it reads.
+// How V8 is to use memory and CPU in our long-lived processes.
 import { setFlagsFromString } from 'node:v8';
 
 /**
@@ -12,7 +12,8 @@ export function keepHeapSmall(): void {
 /**
  * V8 begins to optimize a function after some 130 KB of executed bytecode. At a job or two a second that is 1.6 ms of CPU
  * a job for the first thousand jobs, in threads beside the main one, which gains nothing that could be measured; with
- * 1 MB what a busy worker runs all the time is still optimized.
+ * 1 MB what a busy worker runs all the time is still optimized. Of a client daemon, which lives for a build, it was a third of the
+ * CPU: 1.2 of 3.3 s for 224 files, 0.4 of 2.2 with this.
  */
 export function optimizeLate(): void {
   setFlagsFromString('--interrupt-budget=1000000');
